@@ -1,0 +1,18 @@
+// The two ops that the tape itself records: the sum of cotangents, and the alias.
+#ifndef WENGERT_AUTOGRAD_ACCUMULATE_H_
+#define WENGERT_AUTOGRAD_ACCUMULATE_H_
+
+#include "autograd/variable.h"
+
+namespace wengert::internal {
+
+// Adds up the cotangents that reach one value: terms[0] + terms[1] + ..., in this order, in one
+// pass. All of one shape and dtype.
+Variable Accumulate(VariableSpan terms);
+
+// The same value under a new node that requires gradients: what a Definition is replayed on.
+Variable Alias(const Variable& x);
+
+}  // namespace wengert::internal
+
+#endif  // WENGERT_AUTOGRAD_ACCUMULATE_H_

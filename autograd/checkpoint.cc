@@ -1,0 +1,148 @@
+// Checkpoint: the function is recorded once and kept as a graph without values; computing it, and
+// computing it again for the backward pass, runs copies of that graph. Random counters are part of
+// the recorded ops, so copies draw the same numbers, and parameters are the leaves of the recording
+// whatever is Set in between.
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "autograd/accumulate.h"
+#include "autograd/grad.h"
+#include "autograd/op.h"
+#include "autograd/order.h"
+#include "autograd/thread_state.h"
+
+namespace wengert {
+namespace {
+
+using internal::thread_state;
+
+struct Recorded {
+  Variable output;
+  uint64_t first_sequence;  // older values are captured from outside
+  // What the graph reads from outside: aliases of the inputs, then captured values that require
+  // gradients. The node's own inputs stand in for them, in this order.
+  std::vector<Variable> outside;
+};
+
+bool Inside(const Recorded& recorded, const Variable& v) {
+  const Node* node = v.node();
+  if (node->leaf() || node->sequence < recorded.first_sequence) return false;
+  // A computed value without edges is a constant.
+  return node->num_inputs == 0 ? !v.output().defined() : node->inputs()[0].defined();
+}
+
+struct Entry {
+  Node* node;
+};
+
+// The nodes inside, found from the output.
+std::vector<Entry> NodesInside(const Recorded& recorded,
+                               absl::flat_hash_map<const Node*, Node*>& seen) {
+  std::vector<Entry> nodes;
+  const auto visit = [&](const Variable& v) {
+    if (Inside(recorded, v) && seen.emplace(v.node(), nullptr).second) nodes.push_back({v.node()});
+  };
+  for (const Variable& v : recorded.outside) seen.emplace(v.node(), nullptr);
+  visit(recorded.output);
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    for (const Variable& input : nodes[i].node->inputs()) visit(input);
+  }
+  return nodes;
+}
+
+// Records the graph again with `replacements` in place of recorded.outside.
+Variable Replay(const Recorded& recorded, VariableSpan replacements) {
+  absl::flat_hash_map<const Node*, Node*> copies;
+  std::vector<Entry> nodes = NodesInside(recorded, copies);
+  std::vector<uint32_t> order;
+  const bool backwards = internal::OrderBySequence(nodes, order);
+  std::vector<Variable> made;  // keeps the copies alive
+  const auto replaced = [&](const Variable& v) -> Variable {
+    for (size_t i = 0; i < recorded.outside.size(); ++i) {
+      if (recorded.outside[i].SameAs(v)) return replacements[i];
+    }
+    const auto copy = copies.find(v.node());
+    return copy == copies.end() || !copy->second ? v : Variable::Share(copy->second, v.index());
+  };
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    Node* node = nodes[backwards ? nodes.size() - 1 - i : order[i]].node;
+    std::vector<Variable> inputs;
+    for (const Variable& input : node->inputs()) inputs.push_back(replaced(input));
+    Specs specs;
+    for (int o = 0; o < node->num_outputs; ++o) {
+      specs.push_back({node->outputs()[o].shape(), node->outputs()[o].dtype()});
+    }
+    const internal::Recording copy = internal::BeginRecord(
+        node->op, inputs, specs, node->num_outputs - node->num_public, node->where());
+    node->op->copy_attributes(copy.attributes, node->attributes());
+    made.push_back(internal::EndRecord(copy));
+    copies[node] = copy.node;
+  }
+  return replaced(recorded.output);
+}
+
+struct CheckpointOp : Op<CheckpointOp> {
+  static constexpr std::string_view kName = "checkpoint";
+  static constexpr Uses kUses = Uses::Inputs();
+  static constexpr bool kMakesOutputs = true;
+
+  std::shared_ptr<const Recorded> recorded;
+
+  Spec Infer(VariableSpan) const { return {recorded->output.shape(), recorded->output.dtype()}; }
+  void Forward(TensorSpan x, Tensor& y) const {
+    const NoGradGuard no_grad;
+    std::vector<Variable> constants;
+    for (size_t i = 0; i < x.size(); ++i) constants.push_back(Variable(x[i]));
+    y = Replay(*recorded, constants).value();
+  }
+  Gradients Vjp(VariableSpan x, const Variable&, const Variable& dy, Needs needs) const {
+    const bool create_graph = thread_state.grad_enabled;
+    const NoGradGuard with_grad(/*no_grad=*/false);
+    std::vector<Variable> aliases, wanted;
+    for (size_t i = 0; i < x.size(); ++i) {
+      aliases.push_back(internal::Alias(x[i]));
+      if (needs[i]) wanted.push_back(aliases[i]);
+    }
+    const Variable y = Replay(*recorded, aliases);
+    std::vector<Variable> found =
+        Grad(VariableSpan(&y, 1), wanted,
+             {.cotangents = {dy}, .create_graph = create_graph, .unused = Unused::kZero});
+    Gradients gradients;
+    for (size_t i = 0, k = 0; i < x.size(); ++i) {
+      gradients.push_back(needs[i] ? std::move(found[k++]) : Variable());
+    }
+    return gradients;
+  }
+};
+
+}  // namespace
+
+Variable Checkpoint(Function f, std::vector<Variable> inputs, SourceLocation where) {
+  auto recorded = std::make_shared<Recorded>();
+  {
+    const EagerGuard lazy(false);  // recorded to be replayed, not to be run
+    const NoGradGuard with_grad(/*no_grad=*/false);
+    for (const Variable& input : inputs) recorded->outside.push_back(internal::Alias(input));
+    recorded->first_sequence = thread_state.next_sequence;
+    recorded->output = f(recorded->outside);
+  }
+  absl::flat_hash_map<const Node*, Node*> seen;
+  const std::vector<Entry> nodes = NodesInside(*recorded, seen);
+  for (const Entry& entry : nodes) {
+    // Kept to be copied: the limits on pending work are not to run it.
+    if (entry.node->pending_slot) internal::PendingList::Remove(entry.node);
+    for (const Variable& input : entry.node->inputs()) {
+      const auto same = [&](const Variable& other) { return other.SameAs(input); };
+      if (input.requires_grad() && !Inside(*recorded, input) &&
+          std::none_of(recorded->outside.begin(), recorded->outside.end(), same)) {
+        recorded->outside.push_back(input);
+        inputs.push_back(input);
+      }
+    }
+  }
+  return Apply(CheckpointOp{.recorded = std::move(recorded)}, VariableSpan(inputs), where);
+}
+
+}  // namespace wengert

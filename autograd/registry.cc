@@ -1,0 +1,41 @@
+#include "autograd/registry.h"
+
+#include <utility>
+
+namespace wengert {
+namespace {
+
+std::vector<RegisteredOp>& Ops() {
+  static auto& ops = *new std::vector<RegisteredOp>;
+  return ops;
+}
+
+}  // namespace
+
+const std::vector<RegisteredOp>& RegisteredOps() { return Ops(); }
+
+OpCase OpCase::Linear(std::string name, std::vector<Shape> shapes,
+                      std::function<Variable(VariableSpan)> f) {
+  std::vector<Sample> inputs;
+  for (Shape& shape : shapes) inputs.push_back({.shape = std::move(shape)});
+  OpCase made = Of(std::move(name), std::move(inputs), std::move(f));
+  made.linear = true;
+  return made;
+}
+
+OpCase OpCase::Of(std::string name, std::vector<Sample> inputs,
+                  std::function<Variable(VariableSpan)> f) {
+  OpCase made{.name = std::move(name), .inputs = std::move(inputs)};
+  made.f = [f = std::move(f)](VariableSpan x) { return std::vector<Variable>{f(x)}; };
+  return made;
+}
+
+namespace internal {
+
+bool RegisterOp(RegisteredOp op) {
+  Ops().push_back(std::move(op));
+  return true;
+}
+
+}  // namespace internal
+}  // namespace wengert

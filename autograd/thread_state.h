@@ -1,0 +1,47 @@
+// What a thread's tape knows: modes, the next sequence number, the slab, the list of pending nodes.
+#ifndef WENGERT_AUTOGRAD_THREAD_STATE_H_
+#define WENGERT_AUTOGRAD_THREAD_STATE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "autograd/modes.h"
+#include "autograd/node.h"
+
+namespace wengert::internal {
+
+struct ThreadState {
+  uint64_t next_sequence = 1;
+  bool grad_enabled = true;
+  bool eager = false;
+  bool eager_decided = false;  // WENGERT_EAGER has been read
+  bool anomaly = false;
+  bool has_where = false;
+  SourceLocation where;  // overrides the caller's while has_where
+  Generator* generator = nullptr;
+  int64_t live_nodes = 0;
+  int64_t kernel_calls = 0;
+};
+inline constinit thread_local ThreadState thread_state;
+
+bool Eager();
+
+// The pending nodes of a thread, oldest first, with holes; bounds how much can wait.
+class PendingList {
+ public:
+  static void Add(Node* node, int64_t bytes);
+  static void Remove(Node* node);
+  // Evaluates what is pending, but for the newest few, once past the limits.
+  static bool OverLimit();
+  static void EvaluateOldest();
+};
+
+// Runs everything below `targets`. With `final`, no gradient will be taken through the graph again:
+// values are dropped after their last reader, and the targets let go of the tape.
+void Run(VariableSpan targets, bool final);
+// Runs these nodes; what nobody outside them refers to is dropped again.
+void RunPending(absl::Span<Node* const> nodes);
+
+}  // namespace wengert::internal
+
+#endif  // WENGERT_AUTOGRAD_THREAD_STATE_H_

@@ -1,0 +1,129 @@
+// Jvp, Hvp, Jacobian and Hessian, all made of Grad.
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "autograd/accumulate.h"
+#include "autograd/grad.h"
+#include "autograd/op.h"
+#include "autograd/slice.h"
+
+namespace wengert {
+namespace {
+
+std::vector<Variable> Aliases(VariableSpan x) {
+  std::vector<Variable> aliases;
+  for (const Variable& v : x) aliases.push_back(internal::Alias(v));
+  return aliases;
+}
+
+void CheckSameShapes(VariableSpan x, VariableSpan directions, std::string_view op) {
+  bool same = x.size() == directions.size();
+  for (size_t i = 0; same && i < x.size(); ++i) same = x[i].shape() == directions[i].shape();
+  if (!same) throw Error(op, "one direction per input is needed, of the input's shape");
+}
+
+// Joins rows into [rows, ...]: the shape change that the result needs, differentiable.
+struct StackRowsOp : Op<StackRowsOp> {
+  static constexpr std::string_view kName = "stack_rows";
+  static constexpr Uses kUses = Uses::None();
+  Shape shape;  // of the result
+
+  Spec Infer(VariableSpan x) const { return {shape, x[0].dtype()}; }
+  void Forward(TensorSpan x, Tensor& y) const {
+    const int64_t rows = static_cast<int64_t>(x.size());
+    Tensor by_row = y.Reshape({rows, rows ? y.size() / rows : 0});
+    for (int64_t i = 0; i < rows; ++i) by_row.Narrow(0, i, 1).CopyFrom(x[i].Reshape({1, -1}));
+  }
+  Gradients Vjp(VariableSpan x, const Variable&, const Variable& dy, Needs needs) const;
+};
+
+// Row i of a stack: the adjoint of putting it there.
+struct UnstackRowOp : Op<UnstackRowOp> {
+  static constexpr std::string_view kName = "unstack_row";
+  static constexpr Uses kUses = Uses::None();
+  static constexpr bool kMakesOutputs = true;
+  int64_t row, rows;
+  Shape shape;  // of the row
+
+  Spec Infer(VariableSpan x) const { return {shape, x[0].dtype()}; }
+  void Forward(TensorSpan x, Tensor& y) const {
+    y = x[0].Reshape({rows, x[0].size() / rows}).Narrow(0, row, 1).Reshape(shape);
+  }
+  Gradients Vjp(VariableSpan x, const Variable&, const Variable& dy, Needs) const {
+    std::vector<Variable> all(rows, Variable(Tensor::Zeros(shape, dy.dtype())));
+    all[row] = dy;
+    return {Apply(StackRowsOp{.shape = x[0].shape()}, VariableSpan(all))};
+  }
+};
+
+Gradients StackRowsOp::Vjp(VariableSpan x, const Variable&, const Variable& dy, Needs needs) const {
+  const int64_t rows = static_cast<int64_t>(x.size());
+  Gradients gradients;
+  for (int64_t i = 0; i < rows; ++i) {
+    gradients.push_back(
+        needs[i] ? Apply(UnstackRowOp{.row = i, .rows = rows, .shape = x[i].shape()}, {dy})
+                 : Variable());
+  }
+  return gradients;
+}
+
+Variable JacobianOf(const Variable& y, const Variable& x) {
+  Shape shape = y.shape();
+  for (const int64_t dim : x.shape()) shape.Append(dim);
+  const int64_t size = y.size();
+  if (size == 0 || !y.requires_grad()) return Variable(Tensor::Zeros(shape, x.dtype()));
+  std::vector<Variable> rows;
+  for (int64_t i = 0; i < size; ++i) {
+    Tensor one_hot = Tensor::Zeros(y.shape(), y.dtype());
+    one_hot.Reshape({size}).Narrow(0, i, 1).Fill(1);
+    rows.push_back(Grad(y, x,
+                        {.cotangents = {Variable(std::move(one_hot))},
+                         .create_graph = true,
+                         .unused = Unused::kZero}));
+  }
+  return Apply(StackRowsOp{.shape = shape}, VariableSpan(rows));
+}
+
+}  // namespace
+
+std::pair<Variable, Variable> Jvp(const Function& f, VariableSpan x, VariableSpan tangents) {
+  CheckSameShapes(x, tangents, "jvp");
+  const std::vector<Variable> aliases = Aliases(x);
+  Variable y = f(aliases);
+  Variable zero(Tensor::Zeros(y.shape(), y.dtype()));
+  if (!y.requires_grad()) return {y, zero};
+  // The vjp is linear in its cotangent u; the vjp of that, at the tangents, is the jvp.
+  const Variable u = DifferentiableLeaf(Tensor::Zeros(y.shape(), y.dtype()));
+  const GradOptions first{.cotangents = {u}, .create_graph = true, .unused = Unused::kZero};
+  const std::vector<Variable> vjp = Grad(VariableSpan(&y, 1), aliases, first);
+  const GradOptions second{.cotangents = {tangents.begin(), tangents.end()},
+                           .create_graph = true,
+                           .unused = Unused::kZero};
+  return {y, Grad(vjp, VariableSpan(&u, 1), second)[0]};
+}
+
+std::vector<Variable> Hvp(const Function& f, VariableSpan x, VariableSpan vector) {
+  CheckSameShapes(x, vector, "hvp");
+  const std::vector<Variable> aliases = Aliases(x);
+  const Variable y = f(aliases);
+  const std::vector<Variable> gradients =
+      Grad(VariableSpan(&y, 1), aliases, {.create_graph = true, .unused = Unused::kZero});
+  return Grad(gradients, aliases,
+              {.cotangents = {vector.begin(), vector.end()},
+               .create_graph = true,
+               .unused = Unused::kZero});
+}
+
+Variable Jacobian(const std::function<Variable(const Variable&)>& f, const Variable& x) {
+  const Variable alias = internal::Alias(x);
+  return JacobianOf(f(alias), alias);
+}
+
+Variable Hessian(const std::function<Variable(const Variable&)>& f, const Variable& x) {
+  const Variable alias = internal::Alias(x);
+  const Variable y = f(alias);
+  return JacobianOf(Grad(y, alias, {.create_graph = true, .unused = Unused::kZero}), alias);
+}
+
+}  // namespace wengert

@@ -1,0 +1,63 @@
+// Handles, leaves and Detach.
+#include "autograd/variable.h"
+
+#include <ostream>
+#include <utility>
+
+#include "autograd/op.h"
+#include "autograd/thread_state.h"
+
+namespace wengert {
+namespace {
+
+Variable MakeLeaf(Tensor value, uint8_t flags, std::shared_ptr<const std::string> name) {
+  if (!value.defined()) throw Error("variable", "the tensor is undefined");
+  Node* node = NewNode(nullptr, {}, 1, 1, sizeof(LeafAttributes), {});
+  node->flags = Node::kLeaf | flags;
+  node->outputs()[0] = std::move(value);
+  new (node->attributes()) LeafAttributes{std::move(name)};
+  return Variable::Adopt(node);
+}
+
+struct DetachOp : Op<DetachOp> {
+  static constexpr std::string_view kName = "detach";
+  static constexpr bool kDifferentiable = false;
+  static constexpr bool kMakesOutputs = true;
+  Spec Infer(VariableSpan x) const { return {x[0].shape(), x[0].dtype()}; }
+  void Forward(TensorSpan x, Tensor& y) const { y = x[0]; }
+};
+
+}  // namespace
+
+Variable::Variable(Tensor value) : Variable(MakeLeaf(std::move(value), 0, nullptr)) {}
+
+Variable DifferentiableLeaf(Tensor value, std::shared_ptr<const std::string> name) {
+  if (!IsFloating(value.dtype())) {
+    throw Error("variable", "only floating-point values can be differentiated, not " +
+                                std::string(Name(value.dtype())) + " " + ToString(value.shape()));
+  }
+  return MakeLeaf(std::move(value), Node::kRequiresGrad, std::move(name));
+}
+
+Tensor Variable::value() const {
+  if (!defined()) throw Error("value", "the variable is undefined");
+  if (!output().defined()) internal::Run({this, 1}, /*final=*/false);
+  return output();
+}
+
+Variable Variable::Detach(SourceLocation where) const {
+  if (defined() && output().defined()) return Variable(output());
+  return Apply(DetachOp{}, {*this}, where);
+}
+
+Variable Operand::LargeInteger(int64_t value) {
+  return Variable(Tensor::FromVector(std::vector<int64_t>{value}, {}));
+}
+
+void Evaluate(VariableSpan variables) { internal::Run(variables, /*final=*/false); }
+
+std::ostream& operator<<(std::ostream& stream, const Variable& variable) {
+  return stream << variable.value();
+}
+
+}  // namespace wengert

@@ -1,0 +1,25 @@
+// Runs an element-wise row over whole tensors: blocks in L1, any strides, threads by shape.
+#ifndef WENGERT_OPS_KERNELS_ELEMENTWISE_LOOP_H_
+#define WENGERT_OPS_KERNELS_ELEMENTWISE_LOOP_H_
+
+#include "autograd/node.h"
+#include "ops/kernels/elementwise.h"
+#include "tensor/tensor.h"
+
+namespace wengert {
+
+// An element-wise op's attributes. Operands that are C++ numbers are not inputs of the node but
+// stand here, in the order of the operands; so do a row's parameters (a slope, bounds).
+struct ElementwiseAttributes {
+  double numbers[2] = {0, 0};
+  uint32_t number_operands = 0;  // bit i: operand i is a number
+};
+
+// out: contiguous, of the operands' broadcast shape; may share memory with a contiguous input of
+// the same shape. Inputs broadcast.
+void RunElementwise(Row row, int arity, const ElementwiseAttributes& attributes, TensorSpan in,
+                    Tensor& out);
+
+}  // namespace wengert
+
+#endif  // WENGERT_OPS_KERNELS_ELEMENTWISE_LOOP_H_
