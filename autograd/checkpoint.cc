@@ -52,8 +52,10 @@ std::vector<Entry> NodesInside(const Recorded& recorded,
   return nodes;
 }
 
-// Records the graph again with `replacements` in place of recorded.outside.
-Variable Replay(const Recorded& recorded, VariableSpan replacements) {
+// Records the graph again with `replacements` in place of recorded.outside. `made_out`, if given,
+// gets the new values.
+Variable Replay(const Recorded& recorded, VariableSpan replacements,
+                std::vector<Variable>* made_out = nullptr) {
   absl::flat_hash_map<const Node*, Node*> copies;
   std::vector<Entry> nodes = NodesInside(recorded, copies);
   std::vector<uint32_t> order;
@@ -80,7 +82,9 @@ Variable Replay(const Recorded& recorded, VariableSpan replacements) {
     made.push_back(internal::EndRecord(copy));
     copies[node] = copy.node;
   }
-  return replaced(recorded.output);
+  Variable output = replaced(recorded.output);
+  if (made_out) *made_out = std::move(made);
+  return output;
 }
 
 struct CheckpointOp : Op<CheckpointOp> {
@@ -105,15 +109,29 @@ struct CheckpointOp : Op<CheckpointOp> {
       aliases.push_back(internal::Alias(x[i]));
       if (needs[i]) wanted.push_back(aliases[i]);
     }
-    const Variable y = Replay(*recorded, aliases);
+    std::vector<Variable> replayed;
+    const Variable y = Replay(*recorded, aliases, &replayed);
     std::vector<Variable> found =
         Grad(VariableSpan(&y, 1), wanted,
              {.cotangents = {dy}, .create_graph = create_graph, .unused = Unused::kZero});
+    if (!create_graph) {
+      // Nothing will be differentiated through the copies again: their values need not be kept.
+      for (const Variable& v : replayed) v.node()->flags &= ~Node::kRequiresGrad;
+    }
     Gradients gradients;
     for (size_t i = 0, k = 0; i < x.size(); ++i) {
       gradients.push_back(needs[i] ? std::move(found[k++]) : Variable());
     }
     return gradients;
+  }
+  // What is checkpointed here is linear: the tape has no other op of its own.
+  static std::vector<OpCase> Cases() {
+    return OpCase::LinearOverShapes([](const Variable& x) {
+      const auto twice = [](VariableSpan v) {
+        return internal::Accumulate(std::vector{v[0], v[0]});
+      };
+      return Checkpoint(twice, {x});
+    });
   }
 };
 
@@ -130,18 +148,20 @@ Variable Checkpoint(Function f, std::vector<Variable> inputs, SourceLocation whe
   }
   absl::flat_hash_map<const Node*, Node*> seen;
   const std::vector<Entry> nodes = NodesInside(*recorded, seen);
+  const auto capture = [&](const Variable& v) {
+    const auto same = [&](const Variable& other) { return other.SameAs(v); };
+    if (v.requires_grad() && !Inside(*recorded, v) &&
+        std::none_of(recorded->outside.begin(), recorded->outside.end(), same)) {
+      recorded->outside.push_back(v);
+      inputs.push_back(v);
+    }
+  };
   for (const Entry& entry : nodes) {
     // Kept to be copied: the limits on pending work are not to run it.
     if (entry.node->pending_slot) internal::PendingList::Remove(entry.node);
-    for (const Variable& input : entry.node->inputs()) {
-      const auto same = [&](const Variable& other) { return other.SameAs(input); };
-      if (input.requires_grad() && !Inside(*recorded, input) &&
-          std::none_of(recorded->outside.begin(), recorded->outside.end(), same)) {
-        recorded->outside.push_back(input);
-        inputs.push_back(input);
-      }
-    }
+    for (const Variable& input : entry.node->inputs()) capture(input);
   }
+  capture(recorded->output);
   return Apply(CheckpointOp{.recorded = std::move(recorded)}, VariableSpan(inputs), where);
 }
 

@@ -60,7 +60,7 @@ uint32_t WantedBits(Needs needs) {
 template <class C>
 struct CompositeGradientOp : Op<CompositeGradientOp<C>> {
   static constexpr std::string_view kName = C::kGradientName;
-  static constexpr Uses kUses = Uses::None();  // the rule replays the Definition on x and dy
+  static constexpr Uses kUses = Uses::Inputs();  // the rule replays the Definition on x and dy
 
   C composite;
   uint32_t wanted;
@@ -79,7 +79,7 @@ struct CompositeGradientOp : Op<CompositeGradientOp<C>> {
     for (uint32_t i = 0; i < num_x; ++i) needs[i] = wanted >> i & 1;
     composite.GradientKernel(in.subspan(0, num_x), in.subspan(num_x, num_y),
                              in.subspan(num_x + num_y, in.size() - num_x - num_y),
-                             Needs({needs, num_x}), dx);
+                             Needs(absl::MakeConstSpan(needs, num_x)), dx);
   }
 
   Gradients Vjp(VariableSpan in, VariableSpan, VariableSpan ddx, Needs needs) const {

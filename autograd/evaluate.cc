@@ -38,12 +38,14 @@ class Evaluation {
  public:
   Evaluation(VariableSpan targets, absl::Span<Node* const> nodes, bool final)
       : targets_(targets), nodes_(nodes), final_(final) {
+    ++thread_state.evaluations;
     if (!spare_plans.empty()) {
       plan_ = std::move(spare_plans.back());
       spare_plans.pop_back();
     }
   }
   ~Evaluation() {
+    --thread_state.evaluations;
     plan_.entries.clear();
     plan_.order.clear();
     if (plan_.entries.capacity() < 1 << 20) spare_plans.push_back(std::move(plan_));
@@ -96,7 +98,8 @@ class Evaluation {
         if (input.output().defined()) continue;
         Entry& entry = plan_.entries[Visit(input.node())];
         ++entry.reads;
-        entry.keep |= rule_reads && uses.input(k);
+        const bool residual = input.index() >= input.node()->num_public;
+        (residual ? entry.keep_residuals : entry.keep) |= rule_reads && uses.input(k);
       }
       plan_.entries[i].keep |= rule_reads && uses.output;
     }
@@ -109,7 +112,7 @@ class Evaluation {
     for (Entry& entry : plan_.entries) {
       const bool outside = entry.node->references > entry.reads;
       entry.keep |= outside;
-      entry.keep_residuals = outside || (entry.node->requires_grad() && !final_);
+      entry.keep_residuals |= outside || (entry.node->requires_grad() && !final_);
     }
   }
 
@@ -119,6 +122,7 @@ class Evaluation {
     Node* donor = node.inputs()[input].node();
     Tensor& tensor = donor->outputs()[node.inputs()[input].index()];
     const Tensor& output = node.outputs()[o];
+    if (thread_state.anomaly) return nullptr;  // its report shows the inputs
     if (tensor.dtype() != output.dtype() || !(tensor.shape() == output.shape()) ||
         !tensor.OwnsStorage() || !tensor.IsContiguous()) {
       return nullptr;
@@ -141,6 +145,7 @@ class Evaluation {
     absl::InlinedVector<const Tensor*, 8> in(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) in[i] = &inputs[i].output();
     absl::InlinedVector<std::pair<Tensor*, int>, 4> donated;  // donor, output
+    bool started = false;
     try {
       if (!op.makes_outputs) {
         for (int o = 0; o < node.num_outputs; ++o) {
@@ -160,22 +165,25 @@ class Evaluation {
         }
       }
       ++thread_state.kernel_calls;
+      started = true;
       op.forward(node, {in.data(), in.size()},
                  {node.outputs(), static_cast<size_t>(node.num_outputs)});
       if (thread_state.anomaly) CheckFinite(node, in);
     } catch (Error& error) {
-      Undo(node, donated);
+      Undo(node, started ? Donations() : Donations(donated));
       if (!error.has_place()) error.AddPlace(node.where(), LayerPath(node));
       throw;
     } catch (...) {
-      Undo(node, donated);
+      Undo(node, started ? Donations() : Donations(donated));
       throw;
     }
     if (node.pending_slot) PendingList::Remove(&node);
   }
 
-  // After an exception: the node is pending again, and its inputs have what they gave.
-  static void Undo(Node& node, absl::Span<const std::pair<Tensor*, int>> donated) {
+  // After an exception: the node is pending again. Its inputs get back what they gave, unless the
+  // kernel may have written to it: then they are pending again too.
+  using Donations = absl::Span<const std::pair<Tensor*, int>>;
+  static void Undo(Node& node, Donations donated) {
     for (const auto& [donor, o] : donated) node.GiveBackOutput(o, *donor);
     for (int o = 0; o < node.num_outputs; ++o) Node::DropValue(node.outputs()[o]);
   }
@@ -204,7 +212,9 @@ class Evaluation {
     for (const Variable& target : targets_) {
       if (target.node()->leaf()) continue;
       target.node()->DropInputs();
-      target.node()->flags &= ~Node::kRequiresGrad;
+      if (target.requires_grad()) {
+        target.node()->flags ^= Node::kRequiresGrad | Node::kFreed;
+      }
     }
   }
 

@@ -119,7 +119,7 @@ class Differentiation {
       return found == leaf_slots_.end() ? -1 : found->second;
     }
     const Entry* entry = Find(node);
-    return entry && entry->needed ? entry->first_slot + v.index() : -1;
+    return entry && entry->needed ? int64_t{entry->first_slot} + v.index() : -1;
   }
 
   void AddTerm(int64_t index, Variable term) {
@@ -193,13 +193,19 @@ class Differentiation {
                 "create_graph, or Detach() the gradient where it is meant as a constant");
   }
 
+  [[noreturn]] static void ThrowFreed(const Node& node) {
+    Error error("grad", "this graph was freed: ValueAndGrad lets go of the tape");
+    error.AddPlace(node.where(), "");
+    throw error;
+  }
+
   void Visit(const Variable& v) {
     Node* node = v.node();
     if (!node->requires_grad()) {
       if (node->flags & Node::kWithoutGraph) ThrowWithoutGraph();
+      if (node->flags & Node::kFreed) ThrowFreed(*node);
       return;
     }
-    if (node->flags & Node::kWithoutGraph && node->num_inputs == 0) ThrowWithoutGraph();
     if (node->leaf() || node->sequence < oldest_ || Find(node)) return;
     node->grad_slot = static_cast<uint32_t>(entries_.size());
     entries_.push_back({node, static_cast<uint32_t>(slots_.size())});
@@ -210,14 +216,8 @@ class Differentiation {
     for (const Variable& output : outputs_) Visit(output);
     for (size_t i = 0; i < entries_.size(); ++i) {
       const Node* node = entries_[i].node;
-      for (const Variable& input : node->inputs()) {
-        if (!input.defined()) {
-          Error error("grad", "this graph was freed: ValueAndGrad lets go of the tape");
-          error.AddPlace(node->where(), "");
-          throw error;
-        }
-        Visit(input);
-      }
+      if (node->sequence <= oldest_) continue;  // no input lies below
+      for (const Variable& input : node->inputs()) Visit(input);
     }
   }
 

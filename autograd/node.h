@@ -81,6 +81,7 @@ class Node {
     kLeaf = 1,
     kRequiresGrad = 2,
     kWithoutGraph = 4,  // a gradient that was taken without create_graph
+    kFreed = 8,         // required gradients until ValueAndGrad let go of its inputs
   };
 
   const OpTable* op;       // null: a leaf

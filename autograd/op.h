@@ -71,8 +71,9 @@ struct Op {
   static constexpr Uses kUses = Uses::Inputs();
   static constexpr bool kDifferentiable = true;
   static constexpr bool kMakesOutputs = false;  // Forward sets `out` itself, mostly to views
-  static constexpr bool kDonates = false;       // output o may overwrite input o
-  static constexpr int kResiduals = 0;          // outputs at the end that only the rule reads
+  // Output o may overwrite input o. Forward must not throw once it has written.
+  static constexpr bool kDonates = false;
+  static constexpr int kResiduals = 0;  // outputs at the end that only the rule reads
 };
 
 namespace internal {

@@ -75,7 +75,9 @@ void PendingList::Remove(Node* node) {
 }
 
 bool PendingList::OverLimit() {
-  return pending.nodes.size() > pending.next_check || pending.bytes_recorded > pending.limits.bytes;
+  // Not from within an evaluation: that one has its plan made.
+  return thread_state.evaluations == 0 && (pending.nodes.size() > pending.next_check ||
+                                           pending.bytes_recorded > pending.limits.bytes);
 }
 
 void PendingList::EvaluateOldest() {
@@ -84,7 +86,6 @@ void PendingList::EvaluateOldest() {
   if (live >= static_cast<size_t>(pending.limits.nodes) || bytes > pending.limits.bytes) {
     const size_t count = live > kSpared ? live - kSpared : 0;
     const std::vector<Node*> oldest(pending.nodes.begin() + 1, pending.nodes.begin() + 1 + count);
-    pending.next_check = SIZE_MAX;  // not again from within
     RunPending(oldest);
     Compact();
   }

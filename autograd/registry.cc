@@ -23,6 +23,15 @@ OpCase OpCase::Linear(std::string name, std::vector<Shape> shapes,
   return made;
 }
 
+std::vector<OpCase> OpCase::LinearOverShapes(std::function<Variable(const Variable&)> f) {
+  std::vector<OpCase> cases;
+  for (const Shape& shape : {Shape{}, Shape{1}, Shape{7}, Shape{3, 4}, Shape{2, 3, 5}, Shape{0, 3},
+                             Shape{2, 1, 3, 2}, Shape{2, 1, 2, 1, 3}}) {
+    cases.push_back(Linear(ToString(shape), {shape}, [f](VariableSpan x) { return f(x[0]); }));
+  }
+  return cases;
+}
+
 OpCase OpCase::Of(std::string name, std::vector<Sample> inputs,
                   std::function<Variable(VariableSpan)> f) {
   OpCase made{.name = std::move(name), .inputs = std::move(inputs)};

@@ -9,9 +9,10 @@
 
 namespace wengert::internal {
 
-// Where a piece lies along the axis: start, start + step, ...
+// Where a piece lies along the axis: start, start + step, ... (`length` of them).
 struct Place {
   int64_t start = 0;
+  int64_t length = 0;
   int64_t step = 1;
 };
 
@@ -22,7 +23,6 @@ struct NarrowOp : Op<NarrowOp> {
   static constexpr bool kMakesOutputs = true;
 
   int axis;
-  int64_t length;
   Place place;
 
   Spec Infer(VariableSpan x) const;
@@ -31,7 +31,7 @@ struct NarrowOp : Op<NarrowOp> {
   static std::vector<OpCase> Cases();
 };
 
-// Zeros of length `dim` along `axis`, with the inputs written at their places. Places are disjoint.
+// Zeros of length `dim` along `axis`, with the inputs written at their places, which are disjoint.
 struct AssembleOp : Op<AssembleOp> {
   static constexpr std::string_view kName = "assemble";
   static constexpr Uses kUses = Uses::None();

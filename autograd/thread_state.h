@@ -21,6 +21,7 @@ struct ThreadState {
   Generator* generator = nullptr;
   int64_t live_nodes = 0;
   int64_t kernel_calls = 0;
+  int evaluations = 0;  // under way, one inside the other
 };
 inline constinit thread_local ThreadState thread_state;
 

@@ -36,6 +36,13 @@ struct StackRowsOp : Op<StackRowsOp> {
     for (int64_t i = 0; i < rows; ++i) by_row.Narrow(0, i, 1).CopyFrom(x[i].Reshape({1, -1}));
   }
   Gradients Vjp(VariableSpan x, const Variable&, const Variable& dy, Needs needs) const;
+  static std::vector<OpCase> Cases() {
+    return OpCase::LinearOverShapes([](const Variable& x) {
+      Shape shape = x.shape();
+      shape.Insert(0, 2);
+      return Apply(StackRowsOp{.shape = shape}, {x, x});
+    });
+  }
 };
 
 // Row i of a stack: the adjoint of putting it there.
@@ -54,6 +61,18 @@ struct UnstackRowOp : Op<UnstackRowOp> {
     std::vector<Variable> all(rows, Variable(Tensor::Zeros(shape, dy.dtype())));
     all[row] = dy;
     return {Apply(StackRowsOp{.shape = x[0].shape()}, VariableSpan(all))};
+  }
+  static std::vector<OpCase> Cases() {
+    std::vector<OpCase> cases;
+    for (const Shape& row : {Shape{}, Shape{1}, Shape{5}, Shape{0}, Shape{2, 3}, Shape{3, 1, 2},
+                             Shape{2, 2, 2}, Shape{1, 2, 1, 3}}) {
+      Shape shape = row;
+      shape.Insert(0, 3);
+      cases.push_back(OpCase::Linear(ToString(shape), {shape}, [row](VariableSpan x) {
+        return Apply(UnstackRowOp{.row = 1, .rows = 3, .shape = row}, {x[0]});
+      }));
+    }
+    return cases;
   }
 };
 

@@ -25,6 +25,12 @@ struct DetachOp : Op<DetachOp> {
   static constexpr bool kMakesOutputs = true;
   Spec Infer(VariableSpan x) const { return {x[0].shape(), x[0].dtype()}; }
   void Forward(TensorSpan x, Tensor& y) const { y = x[0]; }
+  static std::vector<OpCase> Cases() {
+    std::vector<OpCase> cases =
+        OpCase::LinearOverShapes([](const Variable& x) { return Apply(DetachOp{}, {x}); });
+    for (OpCase& c : cases) c.linear = false;  // no gradient to be its adjoint
+    return cases;
+  }
 };
 
 }  // namespace
@@ -39,8 +45,11 @@ Variable DifferentiableLeaf(Tensor value, std::shared_ptr<const std::string> nam
   return MakeLeaf(std::move(value), Node::kRequiresGrad, std::move(name));
 }
 
+void Variable::ThrowUndefined() {
+  throw Error("variable", "an undefined Variable is used: one that was never given a value");
+}
+
 Tensor Variable::value() const {
-  if (!defined()) throw Error("value", "the variable is undefined");
   if (!output().defined()) internal::Run({this, 1}, /*final=*/false);
   return output();
 }

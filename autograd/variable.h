@@ -60,7 +60,12 @@ class Variable {
   // For the tape and for op rules.
   Node* node() const { return reinterpret_cast<Node*>(bits_ & ~kIndexMask); }
   int index() const { return static_cast<int>(bits_ & kIndexMask); }
-  const Tensor& output() const { return node()->outputs()[index()]; }
+  const Tensor& output() const {
+    if (!bits_) [[unlikely]] {
+      ThrowUndefined();
+    }
+    return node()->outputs()[index()];
+  }
   // Takes over one reference to the node.
   static Variable Adopt(Node* node, int index = 0) {
     Variable v;
@@ -76,6 +81,7 @@ class Variable {
   static constexpr int kMaxOutputs = 64;
 
  private:
+  [[noreturn]] static void ThrowUndefined();
   static constexpr uintptr_t kIndexMask = kMaxOutputs - 1;  // nodes are aligned to 64 bytes
 
   uintptr_t bits_ = 0;
@@ -107,22 +113,30 @@ class Operand {
   Operand(Tensor t,  // NOLINT(google-explicit-constructor)
           SourceLocation where = SourceLocation::current())
       : variable_(std::move(t)), where_(where) {}
+  // A Parameter, and whatever else stands for a Variable.
+  template <class P>
+  requires(std::is_convertible_v<const P&, const Variable&> && !std::is_same_v<P, Variable> &&
+           !std::is_same_v<P, Tensor>) Operand(const P& p,  // NOLINT(google-explicit-constructor)
+                                               SourceLocation where = SourceLocation::current())
+      : variable_(static_cast<const Variable&>(p)), where_(where) {}
   template <class N>
   requires std::is_arithmetic_v<N> Operand(N number,  // NOLINT(google-explicit-constructor)
                                            SourceLocation where = SourceLocation::current())
-      : number_(static_cast<double>(number)),
+      : is_number_(true),
         floating_(std::is_floating_point_v<N>),
+        number_(static_cast<double>(number)),
         where_(where) {
     if constexpr (std::is_integral_v<N> && sizeof(N) == 8) {
       // Beyond 2^53 a double would round it.
       constexpr auto kExact = int64_t{1} << 53;
       if (static_cast<int64_t>(number) > kExact || static_cast<int64_t>(number) < -kExact) {
         variable_ = LargeInteger(static_cast<int64_t>(number));
+        is_number_ = false;
       }
     }
   }
 
-  bool is_number() const { return !variable_.defined(); }
+  bool is_number() const { return is_number_; }
   double number() const { return number_; }
   bool number_is_floating() const { return floating_; }
   const Variable& variable() const { return variable_; }
@@ -132,8 +146,9 @@ class Operand {
   static Variable LargeInteger(int64_t value);
 
   Variable variable_;
-  double number_ = 0;
+  bool is_number_ = false;
   bool floating_ = false;
+  double number_ = 0;
   SourceLocation where_;
 };
 

@@ -2,8 +2,8 @@
 #ifndef WENGERT_TENSOR_ERROR_H_
 #define WENGERT_TENSOR_ERROR_H_
 
-#include <exception>
 #include <cstdint>
+#include <exception>
 #include <string>
 #include <string_view>
 

@@ -145,6 +145,10 @@ TEST(CopyTest, OverlappingMemory) {
     EXPECT_EQ(reversed.ToVector<int64_t>(), expected);
     reversed.CopyFrom(reversed);
     EXPECT_EQ(reversed.ToVector<int64_t>(), expected);
+    Tensor folded = start.Clone();
+    folded.Narrow(0, 0, size / 2).CopyFrom(folded.Narrow(0, size / 4, size / 2).Flip(0));
+    EXPECT_TRUE(
+        BitwiseEqual(folded.Narrow(0, 0, size / 2), start.Narrow(0, size / 4, size / 2).Flip(0)));
     Tensor spread = start.Clone();
     spread.CopyFrom(spread.Narrow(0, 3, 1));
     EXPECT_THAT(spread.ToVector<int64_t>(), Each(3));

@@ -141,6 +141,19 @@ TEST(PoolTest, PeakOfOneThreadIsExact) {
   EXPECT_EQ(GetPoolStatistics().peak_bytes, peak);
 }
 
+TEST(PoolTest, PeakOfSmallBuffersThatAreGone) {
+  ResetPoolPeak();
+  int64_t peak = GetPoolStatistics().live_bytes;
+  {
+    std::vector<StoragePtr> held;
+    for (int i = 0; i < 50; ++i) {
+      held.push_back(StoragePtr::Allocate(1000));
+      peak += held.back()->capacity() + sizeof(Storage);
+    }
+  }
+  EXPECT_EQ(GetPoolStatistics().peak_bytes, peak);
+}
+
 TEST(PoolTest, TrimGivesLargeBuffersBack) {
   TrimPool();
   const int64_t before = GetPoolStatistics().system_bytes;

@@ -106,6 +106,10 @@ TEST(ShapeTest, NumElements) {
   constexpr int64_t kTwo31 = int64_t{1} << 31;
   EXPECT_EQ(CheckedNumElements({kTwo31, kTwo31}, "f"), int64_t{1} << 62);
   EXPECT_EQ(ThrownMessage([] {
+              CheckedNumElements({kTwo31, kTwo31 + 1}, "f");
+            }),
+            "[f] shape [2147483648,2147483649] has more than 2^62 elements");
+  EXPECT_EQ(ThrownMessage([] {
               CheckedNumElements({kTwo31, kTwo31, 2}, "f");
             }),
             "[f] shape [2147483648,2147483648,2] has more than 2^62 elements");

@@ -1,0 +1,34 @@
+// One training step of an MNIST model on real data, to be timed.
+#ifndef WENGERT_BENCHMARKS_MNIST_STEP_H_
+#define WENGERT_BENCHMARKS_MNIST_STEP_H_
+
+#include <memory>
+#include <string>
+
+#include "data/loader.h"
+#include "data/mnist.h"
+#include "models/mnist_models.h"
+
+namespace wengert {
+
+class MnistStep {
+ public:
+  // Aborts the benchmark program with the status' text when data or model is missing.
+  explicit MnistStep(const std::string& model);
+
+  // Batch slice, forward, cross entropy, backward, optimizer. Returns the loss.
+  double Run();
+  int64_t batch_size() const { return model_.recipe.batch_size; }
+
+ private:
+  Generator generator_{1};
+  mnist::Model model_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Loader> loader_;
+  int64_t epoch_ = 0, index_ = 0;
+  std::unique_ptr<EpochBatches> batches_;
+};
+
+}  // namespace wengert
+
+#endif  // WENGERT_BENCHMARKS_MNIST_STEP_H_

@@ -1,0 +1,45 @@
+// Whole training steps on real data.
+#include <chrono>
+#include <vector>
+
+#include "benchmark/benchmark.h"
+#include "benchmarks/mnist_step.h"
+#include "tensor/parallel.h"
+
+namespace wengert {
+namespace {
+
+constexpr int kWarmUp = 100;  // steps; the timed ones follow
+
+void TimeMnistStep(benchmark::State& state, const char* model) {
+  SetNumThreads(static_cast<int>(state.range(0)));
+  MnistStep step(model);
+  for (int i = 0; i < kWarmUp; ++i) step.Run();
+  const int64_t allocations = GetPoolStatistics().system_allocations;
+  for (auto _ : state) benchmark::DoNotOptimize(step.Run());
+  using benchmark::Counter;
+  const double steps = static_cast<double>(state.iterations());
+  state.counters["ms_per_step"] = Counter(steps / 1e3, Counter::kIsRate | Counter::kInvert);
+  state.counters["images_per_s"] =
+      Counter(steps * static_cast<double>(step.batch_size()), Counter::kIsRate);
+  state.counters["system_allocations"] =
+      static_cast<double>(GetPoolStatistics().system_allocations - allocations);
+}
+
+const bool kRegistered = [] {
+  for (const char* model : {"cnn32_64_d128", "cnn32_64_64_d64", "cnn32", "cnn32_nopool", "mlp"}) {
+    benchmark::RegisterBenchmark((std::string("MnistStep/") + model).c_str(), &TimeMnistStep, model)
+        ->ArgName("threads")
+        ->Arg(1)
+        ->Arg(2)
+        ->Iterations(200)
+        ->UseRealTime()
+        ->Unit(benchmark::kMillisecond);
+  }
+  return true;
+}();
+
+}  // namespace
+}  // namespace wengert
+
+BENCHMARK_MAIN();

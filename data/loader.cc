@@ -1,0 +1,116 @@
+// Copies the examples of a batch out of the data set, and scales pixels on the way.
+#include "data/loader.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "data/permutation.h"
+
+namespace wengert {
+namespace {
+
+// pixels / 255.0f for each, to the bit, without a division: 1/255 is cut into a sum so that the
+// first product is exact and the second is too small for its rounding to matter.
+void ScalePixels(const uint8_t* __restrict pixels, int64_t count, float* __restrict scaled) {
+  constexpr float kHigh = 0x1.01p-8f, kLow = 0x1.010102p-24f;
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) {
+    const float x = pixels[i];
+    scaled[i] = x * kHigh + x * kLow;
+  }
+}
+
+// Calls copy(source, i) for the `count` examples from `start` on, `bytes` each; i counts from 0.
+template <class Copy>
+void ForEachExample(const std::byte* examples, int64_t bytes, const std::vector<int64_t>& order,
+                    int64_t start, int64_t count, Copy copy) {
+  if (order.empty()) {
+    for (int64_t i = 0; i < count; ++i) copy(examples + (start + i) * bytes, i);
+    return;
+  }
+  // Shuffled examples lie far apart, so the hardware does not foresee them.
+  constexpr int64_t kAhead = 4, kLine = 64, kMostBytes = 4096;
+  for (int64_t i = 0; i < count; ++i) {
+    const std::byte* ahead = examples + order[start + std::min(i + kAhead, count - 1)] * bytes;
+    for (int64_t k = 0; k < std::min(bytes, kMostBytes); k += kLine) __builtin_prefetch(ahead + k);
+    copy(examples + order[start + i] * bytes, i);
+  }
+}
+
+Tensor Gather(const Tensor& source, const std::vector<int64_t>& order, int64_t start, int64_t count,
+              bool scale) {
+  Shape shape = source.shape();
+  shape[0] = count;
+  const int64_t length = source.size() / source.dim(0);  // of an example, in elements
+  Tensor result = Tensor::Empty(shape, scale ? DType::kFloat32 : source.dtype());
+  const int64_t bytes = length * static_cast<int64_t>(SizeOf(source.dtype()));
+  const auto for_each = [&](auto copy) {
+    ForEachExample(source.raw(), bytes, order, start, count, copy);
+  };
+  if (scale) {
+    for_each([length, to = result.mutable_data<float>()](const std::byte* example, int64_t i) {
+      ScalePixels(reinterpret_cast<const uint8_t*>(example), length, to + i * length);
+    });
+  } else {
+    for_each([bytes, to = result.raw()](const std::byte* example, int64_t i) {
+      std::memcpy(to + i * bytes, example, bytes);
+    });
+  }
+  return result;
+}
+
+template <class... Parts>
+void Check(bool condition, const Parts&... parts) {
+  if (!condition) throw Error("loader", absl::StrCat(parts...));
+}
+
+}  // namespace
+
+Batch EpochBatches::At(int64_t index) const {
+  Check(index >= 0 && index < size_, "batch ", index, " of an epoch of ", size_);
+  const int64_t start = index * batch_size_;
+  const int64_t count = std::min(batch_size_, examples_ - start);
+  return {.images = Gather(images_, order_, start, count, scale_),
+          .labels = Gather(labels_, order_, start, count, /*scale=*/false),
+          .index = index};
+}
+
+Loader::Loader(const Tensor& images, const Tensor& labels, const LoaderOptions& options)
+    : options_(options) {
+  Check(images.defined() && images.rank() > 0, "images need a first axis, of examples");
+  Check(labels.defined() && labels.rank() > 0, "labels need a first axis, of examples");
+  const int64_t available = images.dim(0);
+  Check(available == labels.dim(0), "images ", ToString(images.shape()), " and labels ",
+        ToString(labels.shape()), " differ in their number of examples");
+  Check(available > 0, "there are no examples: images ", ToString(images.shape()));
+  Check(options.batch_size >= 1, "batch_size is ", options.batch_size, ", expected at least 1");
+  Check(options.limit >= 0 && options.limit <= available, "limit is ", options.limit, " of ",
+        available, " examples");
+  Check(!options.scale || images.dtype() == DType::kUInt8, "scale needs uint8 images, not ",
+        std::string(Name(images.dtype())));
+  examples_ = options.limit == 0 ? available : options.limit;
+  batches_ = examples_ / options.batch_size;
+  if (options.keep_partial && examples_ % options.batch_size != 0) ++batches_;
+  Check(batches_ > 0, "batch_size ", options.batch_size, " with ", examples_,
+        " examples and keep_partial = false leaves no batch");
+  images_ = images.Contiguous();
+  labels_ = labels.Contiguous();
+}
+
+EpochBatches Loader::Epoch(int64_t epoch) const {
+  EpochBatches result;
+  result.images_ = images_;
+  result.labels_ = labels_;
+  result.examples_ = examples_;
+  result.batch_size_ = options_.batch_size;
+  result.size_ = batches_;
+  result.scale_ = options_.scale;
+  if (options_.shuffle) {
+    result.order_ = RandomPermutation(examples_, options_.seed, static_cast<uint64_t>(epoch));
+  }
+  return result;
+}
+
+}  // namespace wengert

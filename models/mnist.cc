@@ -1,0 +1,135 @@
+// Trains a model on MNIST and tests it.
+#include "data/mnist.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/strings/str_cat.h"
+#include "data/loader.h"
+#include "models/mnist_models.h"
+#include "nn/train/fit.h"
+#include "tensor/parallel.h"
+
+ABSL_FLAG(std::string, model, "cnn32_64_d128",
+          "cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool or mlp");
+ABSL_FLAG(int64_t, epochs, 0, "passes over the training set; 0: the model's");
+ABSL_FLAG(int64_t, batch_size, 0, "examples per step; 0: the model's");
+ABSL_FLAG(std::string, optimizer, "", "sgd, momentum, rmsprop or adam; empty: the model's");
+ABSL_FLAG(double, learning_rate, 0, "0: the optimizer's default");
+ABSL_FLAG(std::string, activation, "relu", "of the mlp: sigmoid, tanh or relu");
+ABSL_FLAG(uint64_t, seed, 1, "of the initial weights and of the shuffling");
+ABSL_FLAG(int, threads, 0, "0: one per core");
+ABSL_FLAG(std::string, data, "", "folder with the four MNIST files; empty: the embedded ones");
+ABSL_FLAG(int64_t, subset, 0, "train on the first so many images only; 0: all");
+ABSL_FLAG(std::string, validation, "none",
+          "\"test\": measure on the test set after each epoch; \"none\": once, at the end");
+ABSL_FLAG(bool, quiet, false, "print only the last line");
+
+namespace wengert::mnist {
+namespace {
+
+constexpr int kInterrupted = 130;  // as shells report Ctrl-C
+
+absl::Status CheckFlags() {
+  for (const auto& [name, value] :
+       {std::pair{"epochs", absl::GetFlag(FLAGS_epochs)},
+        std::pair{"batch_size", absl::GetFlag(FLAGS_batch_size)},
+        std::pair{"subset", absl::GetFlag(FLAGS_subset)},
+        std::pair{"threads", static_cast<int64_t>(absl::GetFlag(FLAGS_threads))}}) {
+    if (value < 0) {
+      return absl::InvalidArgumentError(absl::StrCat("--", name, "=", value, " is negative"));
+    }
+  }
+  if (!(absl::GetFlag(FLAGS_learning_rate) >= 0)) {
+    return absl::InvalidArgumentError("--learning_rate must be positive");
+  }
+  const std::string validation = absl::GetFlag(FLAGS_validation);
+  if (validation != "none" && validation != "test") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--validation=", validation, "; known: none, test"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> Run() {
+  if (absl::Status status = CheckFlags(); !status.ok()) return status;
+  if (const int threads = absl::GetFlag(FLAGS_threads); threads > 0) SetNumThreads(threads);
+  const bool quiet = absl::GetFlag(FLAGS_quiet);
+  const uint64_t seed = absl::GetFlag(FLAGS_seed);
+
+  Generator generator(seed);
+  absl::StatusOr<Model> model =
+      MakeModel(absl::GetFlag(FLAGS_model), absl::GetFlag(FLAGS_activation), generator);
+  if (!model.ok()) return model.status();
+  Recipe& recipe = model->recipe;
+  if (const int64_t n = absl::GetFlag(FLAGS_epochs)) recipe.epochs = n;
+  if (const int64_t n = absl::GetFlag(FLAGS_batch_size)) recipe.batch_size = n;
+  if (const std::string name = absl::GetFlag(FLAGS_optimizer); !name.empty()) {
+    recipe.optimizer = name;
+  }
+  auto optimizer =
+      MakeOptimizer(recipe.optimizer, model->parameters, absl::GetFlag(FLAGS_learning_rate));
+  if (!optimizer.ok()) return optimizer.status();
+
+  absl::StatusOr<Mnist> data = LoadMnist(absl::GetFlag(FLAGS_data));
+  if (!data.ok()) return data.status();
+  const Loader training(data->train.images, data->train.labels,
+                        {.batch_size = recipe.batch_size,
+                         .shuffle = true,
+                         .seed = seed,
+                         .scale = true,
+                         .limit = absl::GetFlag(FLAGS_subset)});
+  const Loader test(data->test.images, data->test.labels, {.batch_size = 500, .scale = true});
+
+  if (!quiet) {
+    std::printf("%s\n", model->summary.ToString().c_str());
+    std::printf("%s: %lld images, batches of %lld, %s, %d threads\n", recipe.model.c_str(),
+                static_cast<long long>(training.examples()),
+                static_cast<long long>(recipe.batch_size), recipe.optimizer.c_str(), NumThreads());
+  }
+  const Objective objective = Classification(model->forward);
+  FitOptions options{.epochs = recipe.epochs, .quiet = quiet};
+  if (absl::GetFlag(FLAGS_validation) == "test") {
+    options.validate = [&] { return EvaluateObjective(objective, test); };
+  }
+  const FitResult result = Fit(objective, **optimizer, training, generator, options);
+  if (result.interrupted && !quiet) {
+    std::printf("Interrupted after %lld steps; the test of what there is:\n",
+                static_cast<long long>(result.steps));
+  }
+  const Metrics metrics = EvaluateObjective(objective, test);
+  if (!quiet) {
+    const Tensor confusion = ConfusionMatrix(model->forward, test, 10);
+    std::printf("\n%s\nTest accuracy %.2f %%, loss %.4f, after %.1f s of training\n",
+                ConfusionMatrixText(confusion).c_str(), 100 * metrics.accuracy, metrics.loss,
+                result.seconds);
+  }
+  std::printf("test_accuracy=%.4f test_loss=%.4f epochs=%lld seconds=%.1f model=%s seed=%llu\n",
+              metrics.accuracy, metrics.loss, static_cast<long long>(result.epochs), result.seconds,
+              recipe.model.c_str(), static_cast<unsigned long long>(seed));
+  return result.interrupted ? kInterrupted : EXIT_SUCCESS;
+}
+
+}  // namespace
+}  // namespace wengert::mnist
+
+int main(int argc, char** argv) {
+  absl::SetProgramUsageMessage("trains a model on MNIST and tests it");
+  const std::vector<char*> arguments = absl::ParseCommandLine(argc, argv);
+  if (arguments.size() > 1) {
+    std::fprintf(stderr, "mnist: unexpected argument \"%s\"\n", arguments[1]);
+    return EXIT_FAILURE;
+  }
+  try {
+    const absl::StatusOr<int> exit_code = wengert::mnist::Run();
+    if (exit_code.ok()) return *exit_code;
+    std::fprintf(stderr, "mnist: %s\n", std::string(exit_code.status().message()).c_str());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "mnist: %s\n", error.what());
+  }
+  return EXIT_FAILURE;
+}

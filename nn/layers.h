@@ -1,0 +1,83 @@
+// The layers: plain structs made of ops. Copies share their parameters.
+#ifndef WENGERT_NN_LAYERS_H_
+#define WENGERT_NN_LAYERS_H_
+
+#include "autograd/parameter.h"
+#include "nn/initializers.h"
+#include "ops/ops.h"
+
+namespace wengert::nn {
+
+// x: [..., in] -> [..., out]; y = x weight + bias.
+struct Dense {
+  struct Options {
+    int64_t in, out;
+    bool use_bias = true;
+    Initializer initializer = &GlorotUniform;
+  };
+  Parameter weight;  // [in, out]
+  Parameter bias;    // [out], zeros at first
+
+  Dense(const Options& options, Generator& generator);
+  Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const;
+  template <class V>
+  void Visit(V&& v) {
+    v("weight", weight), v("bias", bias);
+  }
+};
+
+// x: [N, H, W, in] -> [N, H', W', out].
+struct Conv2d {
+  struct Options {
+    int64_t in, out;
+    int64_t kernel;  // its height and width
+    int64_t stride = 1;
+    int64_t dilation = 1;
+    int64_t groups = 1;
+    Padding padding = Padding::Valid();
+    bool use_bias = true;
+    Initializer initializer = &GlorotUniform;
+  };
+  Parameter weight;  // [kernel, kernel, in / groups, out]
+  Parameter bias;    // [out], zeros at first
+  Conv2dOptions options;
+
+  Conv2d(const Options& options, Generator& generator);
+  Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const;
+  template <class V>
+  void Visit(V&& v) {
+    v("weight", weight), v("bias", bias);
+  }
+};
+
+// x: [N, H, W, C] -> [N, H', W', C].
+struct MaxPool2d {
+  Pool2dOptions options = {};
+  Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const {
+    return wengert::MaxPool2d(x, options, where);
+  }
+};
+struct AvgPool2d {
+  Pool2dOptions options = {};
+  Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const {
+    return wengert::AvgPool2d(x, options, where);
+  }
+};
+
+// x: [N, ...] -> [N, the rest as one].
+struct Flatten {
+  Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const;
+};
+
+// In a TrainingScope, zeroes elements with probability `rate` and scales the others up by
+// 1 / (1 - rate) (Srivastava et al. 2014). Outside: x.
+struct Dropout {
+  double rate = 0.5;
+  Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const {
+    return wengert::Dropout(x, rate, where);
+  }
+};
+
+}  // namespace wengert::nn
+
+#endif  // WENGERT_NN_LAYERS_H_

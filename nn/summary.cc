@@ -1,0 +1,135 @@
+#include "nn/summary.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "autograd/modes.h"
+#include "autograd/op.h"
+
+namespace wengert {
+namespace {
+
+// Stands for an input that is never given: the graph is recorded, not computed.
+struct PlaceholderOp : Op<PlaceholderOp> {
+  static constexpr std::string_view kName = "placeholder";
+  static constexpr bool kDifferentiable = false;
+  Spec spec;
+  Spec Infer(VariableSpan) const { return spec; }
+  void Forward(TensorSpan, Tensor&) const {
+    throw Error(kName, "a summary computes nothing, so its model cannot read values");
+  }
+  static std::vector<OpCase> Cases() { return {}; }
+};
+
+double Flops(const Node& node) {
+  const Tensor& out = node.outputs()[0];
+  const double size = static_cast<double>(out.size());
+  if (node.op->makes_outputs) return 0;  // views
+  const VariableSpan in = node.inputs();
+  if (node.op->name == "matmul") return 2 * size * static_cast<double>(in[0].dim(-1));
+  if (node.op->name == "conv2d") {
+    return 2 * size * static_cast<double>(in[1].size() / std::max<int64_t>(1, in[1].dim(-1)));
+  }
+  if (node.op->elementwise) return size;
+  double read = 0;  // reductions, pooling and the like: about one operation per element read
+  for (const Variable& input : in) read = std::max(read, static_cast<double>(input.size()));
+  return std::max(read, size);
+}
+
+// "conv1" of "conv1/weight".
+std::string LayerOf(std::string_view path) {
+  const size_t slash = path.rfind('/');
+  return std::string(slash == std::string_view::npos ? path : path.substr(0, slash));
+}
+
+// 1,234,567 as users read it.
+std::string Grouped(int64_t number) {
+  const std::string digits = absl::StrCat(number);
+  std::string grouped;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) grouped += ',';
+    grouped += digits[i];
+  }
+  return grouped;
+}
+
+std::string Scaled(double value) {
+  constexpr const char* kUnits[] = {"", " k", " M", " G", " T"};
+  int unit = 0;
+  while (value >= 1000 && unit < 4) value /= 1000, ++unit;
+  return absl::StrFormat(unit ? "%.2f%s" : "%.0f%s", value, kUnits[unit]);
+}
+
+}  // namespace
+
+ModelSummary SummarizeGraph(absl::FunctionRef<Variable(const Variable&)> forward,
+                            const Shape& input, DType dtype) {
+  const EagerGuard lazy(false);
+  const NoGradGuard no_grad;
+  PlaceholderOp placeholder;
+  placeholder.spec = {input, dtype};
+  const Variable x = Apply(placeholder, {});
+  const Variable y = forward(x);
+
+  std::vector<const Node*> nodes{y.node()};
+  absl::flat_hash_set<const Node*> seen{y.node()};
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    for (const Variable& v : nodes[i]->inputs()) {
+      if (!v.node()->leaf() && seen.insert(v.node()).second) nodes.push_back(v.node());
+    }
+  }
+  std::sort(nodes.begin(), nodes.end(),
+            [](const Node* a, const Node* b) { return a->sequence < b->sequence; });
+
+  ModelSummary summary;
+  absl::flat_hash_set<const Node*> counted;
+  for (const Node* node : nodes) {
+    if (node == x.node()) continue;
+    const std::string name = LayerOf(LayerPath(*node));
+    // A layer's further ops (its bias) belong to its row.
+    const bool continues =
+        !name.empty() && !summary.layers.empty() && summary.layers.back().name == name;
+    if (!continues) {
+      summary.layers.push_back({.name = name, .op = std::string(node->op->name), .output = {}});
+    }
+    LayerSummary& layer = summary.layers.back();
+    layer.output = node->outputs()[0].shape();
+    layer.flops += Flops(*node);
+    if (!node->op->makes_outputs) {
+      for (int o = 0; o < node->num_outputs; ++o) {
+        layer.activation_bytes += node->outputs()[o].bytes();
+      }
+    }
+    for (const Variable& v : node->inputs()) {
+      const bool parameter = v.node()->leaf() && v.node()->attributes_as<LeafAttributes>().name;
+      if (parameter && counted.insert(v.node()).second) layer.parameters += v.size();
+    }
+  }
+  for (const LayerSummary& layer : summary.layers) {
+    summary.parameters += layer.parameters;
+    summary.flops += layer.flops;
+    summary.activation_bytes += layer.activation_bytes;
+  }
+  return summary;
+}
+
+std::string ModelSummary::ToString() const {
+  constexpr char kRow[] = "%-16s %-14s %-20s %12s %10s %14s\n";
+  std::string table =
+      absl::StrFormat(kRow, "layer", "op", "output", "parameters", "FLOPs", "activations");
+  const auto bytes = [](int64_t n) { return Scaled(static_cast<double>(n)) + "B"; };
+  for (const LayerSummary& layer : layers) {
+    absl::StrAppend(&table,
+                    absl::StrFormat(kRow, layer.name, layer.op, wengert::ToString(layer.output),
+                                    Grouped(layer.parameters), Scaled(layer.flops),
+                                    bytes(layer.activation_bytes)));
+  }
+  absl::StrAppend(&table, absl::StrFormat(kRow, "total", "", "", Grouped(parameters), Scaled(flops),
+                                          bytes(activation_bytes)));
+  return table;
+}
+
+}  // namespace wengert

@@ -1,0 +1,148 @@
+#include "nn/train/fit.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "autograd/grad.h"
+#include "nn/train/interrupt.h"
+#include "nn/train/progress.h"
+
+namespace wengert {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Weighted means over batches of different sizes.
+class Running {
+ public:
+  void Add(double loss, double correct, int64_t examples) {
+    loss_ += loss * static_cast<double>(examples);
+    correct_ += correct;
+    examples_ += examples;
+  }
+  Metrics Mean() const {
+    const double n = static_cast<double>(std::max<int64_t>(1, examples_));
+    return {loss_ / n, correct_ / n, examples_};
+  }
+
+ private:
+  double loss_ = 0, correct_ = 0;
+  int64_t examples_ = 0;
+};
+
+// Runs the objective again, on the same parameters and random numbers, watching every value: throws
+// the Error that names the op.
+[[noreturn]] void ExplainNonFinite(const Objective& objective, const Batch& batch,
+                                   Generator generator, double loss) {
+  const TrainingScope training(generator);
+  const DetectAnomaly watch;
+  static_cast<void>(objective(batch).loss.value());
+  throw Error("fit", absl::StrCat("the loss is ", loss));
+}
+
+}  // namespace
+
+FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& loader,
+              Generator& generator, const FitOptions& options) {
+  const InterruptScope interrupt;
+  Progress progress(options.out, options.quiet, options.epochs, loader.batches());
+  FitResult result;
+  for (int64_t epoch = 0; epoch < options.epochs && !result.interrupted; ++epoch) {
+    const auto start = Clock::now();
+    Running running;
+    Progress::State state{.epoch = epoch};
+    bool counts = false;
+    progress.Step(state);
+    for (const Batch& batch : loader.Epoch(epoch)) {
+      const Generator before = generator;
+      ValueAndGradients step;
+      double correct = 0;
+      {
+        const TrainingScope training(generator);
+        Variable right;
+        step = ValueAndGrad(
+            [&] {
+              Outcome outcome = objective(batch);
+              right = std::move(outcome.correct);
+              return std::move(outcome.loss);
+            },
+            optimizer.parameters());
+        if ((counts = right.defined())) correct = right.item<double>();
+        // Let go of the graph here: the optimizer then finds the parameters' buffers its own.
+      }
+      const double loss = step.value.item<double>();
+      if (!std::isfinite(loss)) ExplainNonFinite(objective, batch, before, loss);
+      optimizer.Step(step.gradients);
+
+      ++result.steps;
+      running.Add(loss, correct, batch.images.dim(0));
+      const Metrics mean = running.Mean();
+      ++state.step;
+      state.examples = mean.examples;
+      state.loss = mean.loss;
+      state.accuracy = counts ? mean.accuracy : -1;
+      progress.Step(state);
+      if (InterruptScope::requested()) {
+        result.interrupted = true;
+        break;
+      }
+    }
+    result.training = running.Mean();
+    result.seconds += std::chrono::duration<double>(Clock::now() - start).count();
+    result.epochs += !result.interrupted;
+    std::string validation;
+    if (options.validate && !result.interrupted) {
+      const Metrics metrics = options.validate();
+      validation = absl::StrFormat("  validation loss %.4f  accuracy %.2f %%", metrics.loss,
+                                   100 * metrics.accuracy);
+    }
+    progress.EndEpoch(state, validation);
+  }
+  return result;
+}
+
+Metrics EvaluateObjective(const Objective& objective, const Loader& loader) {
+  const NoGradGuard no_grad;
+  Running running;
+  for (const Batch& batch : loader.Epoch(0)) {
+    const Outcome outcome = objective(batch);
+    const Variable both[] = {outcome.loss, outcome.correct};
+    Evaluate({both, outcome.correct.defined() ? size_t{2} : size_t{1}});
+    running.Add(outcome.loss.item<double>(),
+                outcome.correct.defined() ? outcome.correct.item<double>() : 0,
+                batch.images.dim(0));
+  }
+  return running.Mean();
+}
+
+Tensor ConfusionMatrix(const std::function<Variable(const Variable&)>& model, const Loader& loader,
+                       int64_t classes) {
+  const NoGradGuard no_grad;
+  Tensor matrix = Tensor::Zeros({classes, classes}, DType::kInt64);
+  int64_t* counts = matrix.mutable_data<int64_t>();
+  for (const Batch& batch : loader.Epoch(0)) {
+    const std::vector<int64_t> taken = ArgMax(model(batch.images), -1).value().ToVector<int64_t>();
+    const std::vector<int64_t> labels = batch.labels.ToVector<int64_t>();
+    for (size_t i = 0; i < labels.size(); ++i) ++counts[labels[i] * classes + taken[i]];
+  }
+  return matrix;
+}
+
+std::string ConfusionMatrixText(const Tensor& matrix) {
+  const int64_t classes = matrix.dim(0);
+  std::string text = "label";
+  for (int64_t c = 0; c < classes; ++c) absl::StrAppend(&text, absl::StrFormat("%6d", c));
+  absl::StrAppend(&text, "   taken for\n");
+  for (int64_t r = 0; r < classes; ++r) {
+    absl::StrAppend(&text, absl::StrFormat("%5d", r));
+    for (int64_t c = 0; c < classes; ++c) {
+      absl::StrAppend(&text, absl::StrFormat("%6d", matrix.at<int64_t>({r, c})));
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+}  // namespace wengert

@@ -1,0 +1,78 @@
+// The training loop that every model uses: epochs over a loader, progress, metrics, stopping.
+#ifndef WENGERT_NN_TRAIN_FIT_H_
+#define WENGERT_NN_TRAIN_FIT_H_
+
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "autograd/modes.h"
+#include "data/loader.h"
+#include "nn/optimizers.h"
+#include "ops/ops.h"
+
+namespace wengert {
+
+// What the model makes of one batch.
+struct Outcome {
+  Variable loss;     // a scalar, the mean over the batch
+  Variable correct;  // how many were right, a scalar; undefined where that means nothing
+};
+using Objective = std::function<Outcome(const Batch&)>;
+
+// The objective of a classifier: mean softmax cross entropy of model(images) against the labels,
+// and how often the largest logit is the label's.
+template <class Model>
+Objective Classification(Model& model);
+
+struct Metrics {
+  double loss = 0;
+  double accuracy = 0;  // of examples, 0 to 1
+  int64_t examples = 0;
+};
+
+struct FitOptions {
+  int64_t epochs = 1;
+  bool quiet = false;       // no progress
+  std::FILE* out = stdout;  // progress; a line that renews itself on a terminal, else plain lines
+  // Called after each epoch; what it gives is shown with the epoch.
+  std::function<Metrics()> validate = nullptr;
+};
+
+struct FitResult {
+  int64_t epochs = 0;  // completed
+  int64_t steps = 0;
+  double seconds = 0;        // validation not counted
+  Metrics training;          // over the last epoch, while it was being trained
+  bool interrupted = false;  // by Ctrl-C: the step under way was completed
+};
+
+// Trains with the gradients of objective(batch).loss. Random ops of the layers draw from
+// `generator`. A loss that is not finite stops it with an Error that names the first op that made
+// such a value: no parameter has taken the step.
+FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& loader,
+              Generator& generator, const FitOptions& options);
+
+// The same objective without training, over all of the loader in order.
+Metrics EvaluateObjective(const Objective& objective, const Loader& loader);
+
+// How often each label (row) was taken for each class (column): int64 [classes, classes].
+Tensor ConfusionMatrix(const std::function<Variable(const Variable&)>& model, const Loader& loader,
+                       int64_t classes);
+std::string ConfusionMatrixText(const Tensor& matrix);
+
+template <class Model>
+Objective Classification(Model& model) {
+  return [&model](const Batch& batch) {
+    const Variable logits = model(batch.images);
+    const Variable labels = batch.labels;
+    return Outcome{SoftmaxCrossEntropy(logits, labels), Sum(Equal(ArgMax(logits, -1), labels))};
+  };
+}
+
+}  // namespace wengert
+
+#endif  // WENGERT_NN_TRAIN_FIT_H_

@@ -1,0 +1,403 @@
+// The tape side of the element-wise rows: shapes, dtypes, recording, gradients.
+#include "ops/kernels/elementwise.h"
+
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "autograd/op.h"
+#include "autograd/registry.h"
+#include "ops/kernels/elementwise_loop.h"
+#include "ops/ops.h"
+
+namespace wengert {
+namespace {
+
+// The rows' columns, as this file reads them.
+constexpr bool kFloats = false, kNumeric = true;
+constexpr unsigned kNone = 0, kX = 1, kA = 1, kB = 2, kY = 4;
+
+using Attributes = ElementwiseAttributes;
+
+// d/da of a^b; a number as exponent stays a number.
+Variable PowGradient(const Operand& a, const Operand& b, const Variable& dy) {
+  if (b.is_number()) return dy * (b.number() * Pow(a, b.number() - 1));
+  return dy * (b * Pow(a, b - 1));
+}
+
+// d/db of a^b.
+Variable PowExponentGradient(const Operand& a, const Variable& y, const Variable& dy) {
+  if (a.is_number()) return dy * y * std::log(a.number());
+  return dy * y * Log(a);
+}
+
+// ---- Forward ----
+
+template <int row, int arity>
+void Forward(const Node& node, TensorSpan in, absl::Span<Tensor> out) {
+  RunElementwise(static_cast<Row>(row), arity, node.attributes_as<Attributes>(), in, out[0]);
+}
+
+// ---- Gradients: one function per row, from the rows' gradient columns ----
+
+// Undoes the broadcasting (and a promotion) of one operand.
+Variable ToInput(Variable gradient, const Variable& input) {
+  if (!gradient.defined()) return gradient;
+  if (!(gradient.shape() == input.shape())) gradient = SumTo(gradient, input.shape());
+  return gradient;
+}
+
+#define UNARY(op, Function, types, value, gradient, reads, ...)                  \
+  Gradients Function##Vjp(const Node& node, VariableSpan in, VariableSpan out,   \
+                          VariableSpan cotangent, Needs) {                       \
+    [[maybe_unused]] const Variable& x = in[0];                                  \
+    [[maybe_unused]] const Variable& y = out[0];                                 \
+    [[maybe_unused]] const Variable& dy = cotangent[0];                          \
+    [[maybe_unused]] const double* p = node.attributes_as<Attributes>().numbers; \
+    return {gradient};                                                           \
+  }
+#define BINARY(op, Function, types, value, gradient_a, reads_a, gradient_b, reads_b, ...)          \
+  Gradients Function##Vjp(const Node& node, VariableSpan in, VariableSpan out,                     \
+                          VariableSpan cotangent, Needs needs) {                                   \
+    const Attributes& attributes = node.attributes_as<Attributes>();                               \
+    const bool number_a = attributes.number_operands & 1;                                          \
+    const bool number_b = attributes.number_operands & 2;                                          \
+    [[maybe_unused]] const Operand a = number_a ? Operand(attributes.numbers[0]) : Operand(in[0]); \
+    [[maybe_unused]] const Operand b =                                                             \
+        number_b ? Operand(attributes.numbers[0]) : Operand(in[number_a ? 0 : 1]);                 \
+    [[maybe_unused]] const Variable& y = out[0];                                                   \
+    [[maybe_unused]] const Variable& dy = cotangent[0];                                            \
+    Gradients gradients;                                                                           \
+    if (!number_a) gradients.push_back(needs[0] ? ToInput(gradient_a, in[0]) : Variable());        \
+    if (!number_b) {                                                                               \
+      const size_t i = number_a ? 0 : 1;                                                           \
+      gradients.push_back(needs[i] ? ToInput(gradient_b, in[i]) : Variable());                     \
+    }                                                                                              \
+    return gradients;                                                                              \
+  }
+#define UNARY_WITH_NUMBERS UNARY
+#define COMPARISON(...)
+#include "ops/kernels/elementwise_rows.inc"
+#undef UNARY
+#undef UNARY_WITH_NUMBERS
+#undef BINARY
+#undef COMPARISON
+
+Gradients WhereVjp(const Node& node, VariableSpan in, VariableSpan, VariableSpan cotangent,
+                   Needs needs) {
+  const uint32_t numbers = node.attributes_as<Attributes>().number_operands;
+  Gradients gradients{Variable()};
+  size_t i = 1;
+  for (int operand = 1; operand <= 2; ++operand) {
+    if (numbers >> operand & 1) continue;
+    const Variable& dy = cotangent[0];
+    Variable gradient;
+    if (needs[i]) {
+      gradient = ToInput(operand == 1 ? Where(in[0], dy, 0) : Where(in[0], 0, dy), in[i]);
+    }
+    gradients.push_back(std::move(gradient));
+    ++i;
+  }
+  return gradients;
+}
+
+// ---- Op tables: per row, and per set of operands that are numbers ----
+
+struct Reads {
+  unsigned of_a, of_b;
+};
+
+// What the gradient keeps, in terms of the node's inputs: numbers are not among them, and the
+// gradient of a number is never taken.
+constexpr Uses MakeUses(Reads reads, unsigned numbers) {
+  unsigned read = kNone;
+  if (!(numbers & kA)) read |= reads.of_a;
+  if (!(numbers & kB)) read |= reads.of_b;
+  Uses uses;
+  uses.output = read & kY;
+  unsigned next = 0;
+  if (!(numbers & kA)) uses.inputs |= (read & kA ? 1u : 0u) << next++;
+  if (!(numbers & kB)) uses.inputs |= (read & kB ? 1u : 0u) << next++;
+  return uses;
+}
+
+constexpr OpTable MakeTable(std::string_view name, Row row, decltype(OpTable::forward) forward,
+                            decltype(OpTable::vjp) vjp, Uses uses) {
+  return {.name = name,
+          .uses = uses,
+          .differentiable = vjp != nullptr,
+          .donates = false,
+          .elementwise = true,
+          .row = static_cast<int>(row),
+          .forward = forward,
+          .vjp = vjp,
+          .attribute_bytes = sizeof(Attributes),
+          .copy_attributes = [](void* to, const void* from) {
+            new (to) Attributes(*static_cast<const Attributes*>(from));
+          }};
+}
+
+#define UNARY(op, Function, types, value, gradient, reads, ...)                         \
+  constexpr OpTable k##Function##Table[] = {                                            \
+      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 1>, \
+                &Function##Vjp, MakeUses({reads, kNone}, kNone))};
+#define BINARY(op, Function, types, value, gradient_a, reads_a, gradient_b, reads_b, ...) \
+  constexpr OpTable k##Function##Table[] = {                                              \
+      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 2>,   \
+                &Function##Vjp, MakeUses({reads_a, reads_b}, kNone)),                     \
+      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 2>,   \
+                &Function##Vjp, MakeUses({reads_a, reads_b}, kA)),                        \
+      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 2>,   \
+                &Function##Vjp, MakeUses({reads_a, reads_b}, kB))};
+#define COMPARISON(op, Function, ...)                                                            \
+  constexpr OpTable k##Function##Table[] = {                                                     \
+      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 2>, nullptr, \
+                {}),                                                                             \
+      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 2>, nullptr, \
+                {}),                                                                             \
+      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 2>, nullptr, \
+                {})};
+#define UNARY_WITH_NUMBERS UNARY
+#include "ops/kernels/elementwise_rows.inc"
+#undef UNARY
+#undef UNARY_WITH_NUMBERS
+#undef BINARY
+#undef COMPARISON
+
+constexpr OpTable kWhereTable = MakeTable(
+    "where", Row::kWhere, &Forward<static_cast<int>(Row::kWhere), 3>, &WhereVjp, Uses::Input(0));
+
+// ---- Recording ----
+
+Variable Record(const OpTable* table, VariableSpan inputs, Spec spec, const Attributes& attributes,
+                SourceLocation where) {
+  const internal::Recording recording =
+      internal::BeginRecord(table, inputs, {&spec, 1}, /*residuals=*/0, where);
+  new (recording.attributes) Attributes(attributes);
+  return internal::EndRecord(recording);
+}
+
+Variable As(const Variable& v, DType dtype, SourceLocation where) {
+  return v.dtype() == dtype ? v : Cast(v, dtype, where);
+}
+
+DType ComputeType(DType dtype, bool all_numbers) {
+  if (IsFloating(dtype)) return dtype;
+  if (!all_numbers) return DType::kFloat32;
+  return dtype == DType::kBool ? DType::kInt64 : dtype;
+}
+
+[[noreturn]] void ThrowAt(std::string_view op, std::string_view message, SourceLocation where,
+                          VariableSpan inputs = {}) {
+  Error error(op, message);
+  internal::RethrowWithPlace(error, inputs, where);
+}
+
+void CheckDefined(std::string_view op, const Operand& x, SourceLocation where) {
+  if (!x.is_number() && !x.variable().defined()) ThrowAt(op, "an operand is undefined", where);
+}
+
+Variable Unary(const OpTable* table, bool all_numbers, const Operand& x, Attributes attributes) {
+  if (x.is_number()) ThrowAt(table->name, "is an op of a Variable, not of a number", x.where());
+  CheckDefined(table->name, x, x.where());
+  const DType dtype = ComputeType(x.variable().dtype(), all_numbers);
+  const Variable input = As(x.variable(), dtype, x.where());
+  return Record(table, {&input, 1}, {input.shape(), dtype}, attributes, x.where());
+}
+
+// One DType for both operands; numbers take the tensor's.
+DType Common(const OpTable* table, const Operand& a, const Operand& b) {
+  CheckDefined(table->name, a, a.where());
+  CheckDefined(table->name, b, a.where());
+  if (a.is_number() && b.is_number()) {
+    ThrowAt(table->name, "of two numbers: one operand must be a Variable", a.where());
+  }
+  if (a.is_number()) return PromoteWithNumber(b.variable().dtype(), a.number_is_floating());
+  if (b.is_number()) return PromoteWithNumber(a.variable().dtype(), b.number_is_floating());
+  return Promote(a.variable().dtype(), b.variable().dtype());
+}
+
+Variable Binary(const OpTable* tables, bool all_numbers, bool compares, const Operand& a,
+                const Operand& b) {
+  const SourceLocation where = a.where();
+  if (tables->row == static_cast<int>(Row::kPow) && b.is_number() && !a.is_number() &&
+      IsFloating(a.variable().dtype())) {
+    if (b.number() == 2) return Square(a);
+    if (b.number() == 0.5) return Sqrt(a);
+    if (b.number() == -1) return Reciprocal(a);
+  }
+  DType dtype = Common(tables, a, b);
+  if (!compares) dtype = ComputeType(dtype, all_numbers);
+  const DType result = compares ? DType::kBool : dtype;
+  Attributes attributes;
+  if (a.is_number() || b.is_number()) {
+    attributes.numbers[0] = a.is_number() ? a.number() : b.number();
+    attributes.number_operands = a.is_number() ? kA : kB;
+    const Operand& tensor = a.is_number() ? b : a;
+    const Variable input = As(tensor.variable(), dtype, where);
+    return Record(tables + attributes.number_operands, {&input, 1}, {input.shape(), result},
+                  attributes, where);
+  }
+  const Variable inputs[] = {As(a.variable(), dtype, where), As(b.variable(), dtype, where)};
+  if (inputs[0].shape() == inputs[1].shape()) {
+    return Record(tables, inputs, {inputs[0].shape(), result}, attributes, where);
+  }
+  try {
+    return Record(tables, inputs,
+                  {BroadcastShapes(inputs[0].shape(), inputs[1].shape(), tables->name), result},
+                  attributes, where);
+  } catch (Error& error) {
+    internal::RethrowWithPlace(error, inputs, where);
+  }
+}
+
+}  // namespace
+
+// ---- The public functions ----
+
+#define UNARY(op, Function, types, ...) \
+  Variable Function(const Operand& x) { return Unary(k##Function##Table, types, x, {}); }
+#define UNARY_WITH_NUMBERS(op, Function, types, ...)                            \
+  static Variable Function##OfNumbers(const Operand& x, double p0, double p1) { \
+    return Unary(k##Function##Table, types, x, {.numbers = {p0, p1}});          \
+  }
+#define BINARY(op, Function, types, ...)                                \
+  Variable Function(const Operand& a, const Operand& b) {               \
+    return Binary(k##Function##Table, types, /*compares=*/false, a, b); \
+  }
+#define COMPARISON(op, Function, ...)                                     \
+  Variable Function(const Operand& a, const Operand& b) {                 \
+    return Binary(k##Function##Table, kNumeric, /*compares=*/true, a, b); \
+  }
+#include "ops/kernels/elementwise_rows.inc"
+#undef UNARY
+#undef UNARY_WITH_NUMBERS
+#undef BINARY
+#undef COMPARISON
+
+Variable LeakyRelu(const Operand& x, double slope) { return LeakyReluOfNumbers(x, slope, 0); }
+
+Variable Clip(const Operand& x, double low, double high) {
+  if (!(low <= high)) ThrowAt("clip", absl::StrCat("low ", low, " above high ", high), x.where());
+  return ClipOfNumbers(x, low, high);
+}
+
+Variable Where(const Variable& condition, const Operand& a, const Operand& b) {
+  const SourceLocation where = a.where();
+  if (!condition.defined() || condition.dtype() != DType::kBool) {
+    ThrowAt("where", "the condition must be bool", where, {&condition, 1});
+  }
+  const bool numbers_only = a.is_number() && b.is_number();
+  const bool floating = a.number_is_floating() || b.number_is_floating();
+  const DType dtype =
+      numbers_only ? (floating ? DType::kFloat32 : DType::kInt64) : Common(&kWhereTable, a, b);
+  Attributes attributes;
+  absl::InlinedVector<Variable, 3> inputs{condition};
+  Shape shape = condition.shape();
+  int numbers = 0;
+  try {
+    for (const auto& [operand, bit] : {std::pair{&a, 1}, std::pair{&b, 2}}) {
+      if (operand->is_number()) {
+        attributes.numbers[numbers++] = operand->number();
+        attributes.number_operands |= 1u << bit;
+      } else {
+        inputs.push_back(As(operand->variable(), dtype, where));
+        shape = BroadcastShapes(shape, inputs.back().shape(), "where");
+      }
+    }
+  } catch (Error& error) {
+    internal::RethrowWithPlace(error, inputs, where);
+  }
+  return Record(&kWhereTable, inputs, {shape, dtype}, attributes, where);
+}
+
+// ---- Cases for the gradient table ----
+namespace {
+
+using Values = std::vector<Variable>;
+using BinaryFunction = Variable (*)(const Operand&, const Operand&);
+
+std::vector<OpCase> UnaryCases(std::function<Variable(const Variable&)> f, double low,
+                               double high) {
+  std::vector<OpCase> cases;
+  for (const Shape& shape : {Shape{}, Shape{1}, Shape{7}, Shape{17}, Shape{3, 4}, Shape{2, 3, 5},
+                             Shape{0, 3}, Shape{2, 1, 3, 2}, Shape{2, 1, 2, 1, 3}}) {
+    cases.push_back({.name = ToString(shape),
+                     .inputs = {{.shape = shape, .low = low, .high = high}},
+                     .f = [f](VariableSpan x) { return Values{f(x[0])}; }});
+  }
+  return cases;
+}
+
+std::vector<OpCase> BinaryCases(BinaryFunction f, double low_a, double high_a, double low_b,
+                                double high_b) {
+  std::vector<OpCase> cases;
+  const std::pair<Shape, Shape> shapes[] = {
+      {{}, {}},      {{7}, {7}},       {{3, 4}, {3, 4}},       {{3, 4}, {4}},
+      {{4}, {3, 4}}, {{3, 1}, {1, 4}}, {{2, 3, 4}, {3, 1}},    {{}, {2, 3}},
+      {{2, 3}, {1}}, {{0, 3}, {3}},    {{2, 1, 3, 2}, {3, 1}}, {{1, 1}, {2, 2, 1, 2, 2}},
+  };
+  for (const auto& [a, b] : shapes) {
+    cases.push_back({.name = absl::StrCat(ToString(a), " ", ToString(b)),
+                     .inputs = {{.shape = a, .low = low_a, .high = high_a},
+                                {.shape = b, .low = low_b, .high = high_b}},
+                     .f = [f](VariableSpan x) { return Values{f(x[0], x[1])}; }});
+  }
+  cases.push_back({.name = "number, [2,3]",
+                   .inputs = {{.shape = {2, 3}, .low = low_b, .high = high_b}},
+                   .f = [f](VariableSpan x) { return Values{f(1.3, x[0])}; }});
+  cases.push_back({.name = "[2,3], number",
+                   .inputs = {{.shape = {2, 3}, .low = low_a, .high = high_a}},
+                   .f = [f](VariableSpan x) { return Values{f(x[0], 1.3)}; }});
+  return cases;
+}
+
+std::vector<OpCase> WhereCases() {
+  std::vector<OpCase> cases = BinaryCases(
+      [](const Operand& a, const Operand& b) {
+        const Operand& tensor = a.is_number() ? b : a;
+        return Where(tensor.variable() > 0.25, a, b);
+      },
+      -3, 3, -3, 3);
+  cases.push_back(
+      {.name = "condition broadcasts",
+       .inputs = {{.shape = {2, 3}}, {.shape = {2, 3}}},
+       .f = [](VariableSpan x) { return Values{Where(Narrow(x[0], 0, 0, 1) > 0, x[0], x[1])}; }});
+  cases.push_back({.name = "two numbers", .inputs = {{.shape = {2, 3}}}, .f = [](VariableSpan x) {
+                     return Values{x[0] * Where(x[0] > 0, 2.0, 3.0)};
+                   }});
+  return cases;
+}
+
+void RegisterRow(std::string_view name, bool differentiable,
+                 std::function<std::vector<OpCase>()> cases) {
+  internal::RegisterOp({name, differentiable, /*composite=*/false, std::move(cases)});
+}
+
+const bool kRegistered = [] {
+#define UNARY(op, Function, types, value, gradient, reads, low, high)            \
+  RegisterRow(#op, true, [] {                                                    \
+    return UnaryCases([](const Variable& x) { return Function(x); }, low, high); \
+  });
+#define UNARY_WITH_NUMBERS(op, Function, types, value, gradient, reads, low, high)              \
+  RegisterRow(#op, true, [] {                                                                   \
+    return UnaryCases([](const Variable& x) { return Function##OfNumbers(x, -1.1, 1.3); }, low, \
+                      high);                                                                    \
+  });
+#define BINARY(op, Function, types, value, ga, ra, gb, rb, low_a, high_a, low_b, high_b) \
+  RegisterRow(#op, true, [] { return BinaryCases(&Function, low_a, high_a, low_b, high_b); });
+#define COMPARISON(op, Function, ...) \
+  RegisterRow(#op, false, [] { return BinaryCases(&Function, -3, 3, -3, 3); });
+#include "ops/kernels/elementwise_rows.inc"
+#undef UNARY
+#undef UNARY_WITH_NUMBERS
+#undef BINARY
+#undef COMPARISON
+  RegisterRow("where", true, &WhereCases);
+  return true;
+}();
+
+}  // namespace
+}  // namespace wengert

@@ -1,0 +1,381 @@
+// Register-blocked matrix products, compiled once per SIMD target. The method is that of K. Goto
+// and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 34 (2008),
+// without its copies where a product is too small for them to pay.
+#include "ops/kernels/small_gemm.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/kernels/small_gemm.cc"
+#include "ops/kernels/simd_targets.h"
+// clang-format off
+#include "hwy/foreach_target.h"
+// clang-format on
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace wengert {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// The block of C that stays in registers: of 32 of them, 24 hold sums; of 16, 12 (8 without fused
+// multiply-add, where a product needs a register too).
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM
+constexpr int kMaxRows = 8, kMaxVectors = 3, kDotRows = 4;
+#elif HWY_TARGET == HWY_AVX2
+constexpr int kMaxRows = 4, kMaxVectors = 3, kDotRows = 2;
+#else
+constexpr int kMaxRows = 4, kMaxVectors = 2, kDotRows = 2;
+#endif
+
+// The depth of a packed panel of B: at three vectors of 64 bytes it takes half of L1.
+constexpr int64_t kPanelDepth = 128;
+
+int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Keeps a loaded vector in its register. Up to three uses g++ would turn into memory operands, and
+// the loads, not the arithmetic, would then limit the loop.
+template <class V>
+HWY_INLINE void Pin([[maybe_unused]] V& v) {
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR
+  asm("" : "+v"(v.raw));
+#endif
+}
+
+// What a block of rows is multiplied with: `depth` rows of B, dense, and where the sums go.
+template <class T>
+struct Panel {
+  int64_t depth;
+  int64_t a_row, a_column;
+  const T* b;
+  int64_t b_row;
+  int64_t c_row;
+  int64_t last;     // columns in the last vector
+  bool accumulate;  // adds to C instead of storing
+};
+
+// c[kRows, kVectors * lanes] (+)= a[kRows, depth] b[depth, kVectors * lanes]. Few sums wait for
+// each other's latency, so a small block holds several of each, over every kChains-th row of B.
+template <int kRows, int kVectors, class T>
+void Block(const Panel<T>& panel, const T* HWY_RESTRICT a, T* HWY_RESTRICT c) {
+  constexpr int kSums = kRows * kVectors;
+  constexpr int kChains = kSums <= 2 ? 4 : kSums <= 4 ? 2 : 1;
+  const hn::ScalableTag<T> d;
+  using V = hn::Vec<decltype(d)>;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const int64_t a_row = panel.a_row, a_column = panel.a_column, b_row = panel.b_row;
+  const T* HWY_RESTRICT b = panel.b;
+  V sums[kChains][kRows][kVectors];
+  HWY_UNROLL(4) for (int s = 0; s < kChains; ++s) {
+    HWY_UNROLL(8) for (int r = 0; r < kRows; ++r) {
+      HWY_UNROLL(3) for (int v = 0; v < kVectors; ++v) sums[s][r][v] = hn::Zero(d);
+    }
+  }
+  int64_t p = 0;
+  for (; p + kChains <= panel.depth; p += kChains) {
+    HWY_UNROLL(4) for (int s = 0; s < kChains; ++s) {
+      V row[kVectors];
+      HWY_UNROLL(3) for (int v = 0; v < kVectors; ++v) {
+        row[v] = hn::LoadU(d, b + v * lanes);
+        if constexpr (kRows > 1) Pin(row[v]);
+      }
+      HWY_UNROLL(8) for (int r = 0; r < kRows; ++r) {
+        const V scale = hn::Set(d, a[r * a_row]);
+        HWY_UNROLL(3) for (int v = 0; v < kVectors; ++v) {
+          sums[s][r][v] = hn::MulAdd(scale, row[v], sums[s][r][v]);
+        }
+      }
+      a += a_column;
+      b += b_row;
+    }
+  }
+  if constexpr (kChains > 1) {
+    for (; p < panel.depth; ++p) {
+      HWY_UNROLL(3) for (int v = 0; v < kVectors; ++v) {
+        const V row = hn::LoadU(d, b + v * lanes);
+        HWY_UNROLL(8) for (int r = 0; r < kRows; ++r) {
+          sums[0][r][v] = hn::MulAdd(hn::Set(d, a[r * a_row]), row, sums[0][r][v]);
+        }
+      }
+      a += a_column;
+      b += b_row;
+    }
+    HWY_UNROLL(8) for (int r = 0; r < kRows; ++r) {
+      HWY_UNROLL(3) for (int v = 0; v < kVectors; ++v) {
+        if constexpr (kChains == 4) {
+          sums[0][r][v] = hn::Add(sums[0][r][v], sums[2][r][v]);
+          sums[1][r][v] = hn::Add(sums[1][r][v], sums[3][r][v]);
+        }
+        sums[0][r][v] = hn::Add(sums[0][r][v], sums[1][r][v]);
+      }
+    }
+  }
+  const bool whole = panel.last == lanes, accumulate = panel.accumulate;
+  const int64_t c_row = panel.c_row;
+  const auto mask = hn::FirstN(d, static_cast<size_t>(panel.last));
+  HWY_UNROLL(8) for (int r = 0; r < kRows; ++r) {
+    HWY_UNROLL(3) for (int v = 0; v < kVectors; ++v) {
+      T* const to = c + v * lanes;
+      V sum = sums[0][r][v];
+      if (v + 1 < kVectors || whole) {
+        if (accumulate) sum = hn::Add(sum, hn::LoadU(d, to));
+        hn::StoreU(sum, d, to);
+      } else {
+        if (accumulate) sum = hn::Add(sum, hn::MaskedLoad(mask, d, to));
+        hn::BlendedStore(sum, mask, d, to);
+      }
+    }
+    c += c_row;
+  }
+}
+
+template <class T>
+using BlockFunction = void (*)(const Panel<T>&, const T*, T*);
+
+template <class T, int... kIndex>
+constexpr auto MakeBlocks(std::integer_sequence<int, kIndex...>) {
+  struct Table {
+    BlockFunction<T> of[kMaxRows * kMaxVectors];
+  };
+  return Table{{&Block<kIndex / kMaxVectors + 1, kIndex % kMaxVectors + 1, T>...}};
+}
+template <class T>
+constexpr auto kBlocks = MakeBlocks<T>(std::make_integer_sequence<int, kMaxRows * kMaxVectors>());
+
+// All rows of A times a panel of `vectors` vectors. The rows are dealt to blocks evenly, so that no
+// block is left with one or two.
+template <class T>
+void MultiplyPanel(const GemmArguments<T>& g, const Panel<T>& panel, int64_t vectors, const T* a,
+                   T* c) {
+  const int64_t blocks = CeilDiv(g.m, kMaxRows);
+  const int64_t fewer = g.m / blocks, more = g.m % blocks;  // `more` blocks have one row more
+  for (int64_t i = 0; i < blocks; ++i) {
+    const int64_t rows = fewer + (i < more);
+    kBlocks<T>.of[(rows - 1) * kMaxVectors + vectors - 1](panel, a, c);
+    a += rows * g.a_row;
+    c += rows * g.c_row;
+  }
+}
+
+// Copies [depth, columns] of B to rows of `width` elements.
+template <class T>
+void Pack(const T* b, int64_t b_row, int64_t b_column, int64_t depth, int64_t columns,
+          int64_t width, T* to) {
+  if (b_column == 1) {
+    const hn::ScalableTag<T> d;
+    const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+    for (int64_t p = 0; p < depth; ++p) {
+      for (int64_t j = 0; j < columns; j += lanes) {
+        hn::Store(hn::LoadU(d, b + p * b_row + j), d, to + p * width + j);
+      }
+    }
+    return;
+  }
+  int64_t j = 0;
+#if HWY_TARGET != HWY_SCALAR
+  if (b_row == 1) {
+    // Squares of 128-bit vectors are transposed in registers.
+    const hn::Full128<T> d;
+    constexpr int64_t kSide = 16 / sizeof(T);
+    for (; j + kSide <= columns; j += kSide) {
+      const T* const from = b + j * b_column;
+      int64_t p = 0;
+      for (; p + kSide <= depth; p += kSide) {
+        const auto v0 = hn::LoadU(d, from + p), v1 = hn::LoadU(d, from + b_column + p);
+        T* const square = to + p * width + j;
+        if constexpr (kSide == 4) {
+          const auto v2 = hn::LoadU(d, from + 2 * b_column + p);
+          const auto v3 = hn::LoadU(d, from + 3 * b_column + p);
+          const auto low02 = hn::InterleaveLower(d, v0, v2), low13 = hn::InterleaveLower(d, v1, v3);
+          const auto high02 = hn::InterleaveUpper(d, v0, v2);
+          const auto high13 = hn::InterleaveUpper(d, v1, v3);
+          hn::StoreU(hn::InterleaveLower(d, low02, low13), d, square);
+          hn::StoreU(hn::InterleaveUpper(d, low02, low13), d, square + width);
+          hn::StoreU(hn::InterleaveLower(d, high02, high13), d, square + 2 * width);
+          hn::StoreU(hn::InterleaveUpper(d, high02, high13), d, square + 3 * width);
+        } else {
+          hn::StoreU(hn::InterleaveLower(d, v0, v1), d, square);
+          hn::StoreU(hn::InterleaveUpper(d, v0, v1), d, square + width);
+        }
+      }
+      for (; p < depth; ++p) {
+        for (int64_t i = 0; i < kSide; ++i) to[p * width + j + i] = from[i * b_column + p];
+      }
+    }
+  }
+#endif
+  for (; j < columns; ++j) {
+    for (int64_t p = 0; p < depth; ++p) to[p * width + j] = b[p * b_row + j * b_column];
+  }
+}
+
+// By blocks of C. B is read in place or through packed panels; then kPanelDepth columns of A at a
+// time meet all of them, and stay in L2.
+template <class T>
+void ByPanels(const GemmArguments<T>& g, bool pack) {
+  const hn::ScalableTag<T> d;
+  constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(d));
+  const int64_t vectors_in_all = CeilDiv(g.n, kLanes);
+  const int64_t panels = CeilDiv(vectors_in_all, kMaxVectors);
+  HWY_ALIGN T packed[kPanelDepth * kMaxVectors * kLanes];
+  const int64_t depth_at_once = pack ? kPanelDepth : g.k;
+  for (int64_t p = 0; p < g.k; p += depth_at_once) {
+    int64_t column = 0, vectors_left = vectors_in_all;
+    for (int64_t panels_left = panels; panels_left > 0; --panels_left) {
+      const int64_t vectors = CeilDiv(vectors_left, panels_left);  // dealt evenly, as the rows are
+      const int64_t columns = std::min(vectors * kLanes, g.n - column);
+      Panel<T> panel{.depth = std::min(depth_at_once, g.k - p),
+                     .a_row = g.a_row,
+                     .a_column = g.a_column,
+                     .b = g.b + p * g.b_row + column * g.b_column,
+                     .b_row = g.b_row,
+                     .c_row = g.c_row,
+                     .last = columns - (vectors - 1) * kLanes,
+                     .accumulate = p > 0};
+      if (pack) {
+        Pack(panel.b, g.b_row, g.b_column, panel.depth, columns, vectors * kLanes, packed);
+        panel.b = packed;
+        panel.b_row = vectors * kLanes;
+      }
+      MultiplyPanel(g, panel, vectors, g.a + p * g.a_column, g.c + column);
+      column += columns;
+      vectors_left -= vectors;
+    }
+  }
+}
+
+// The sums of the lanes of four vectors, stored side by side.
+template <class D, class V, class T>
+HWY_INLINE void StoreSums(D d, const V (&sums)[4], T* to) {
+#if HWY_TARGET != HWY_SCALAR
+  if constexpr (hn::MaxLanes(d) * sizeof(T) > 16) {
+    const hn::Half<D> half;
+    hn::Vec<decltype(half)> halves[4];
+    HWY_UNROLL(4) for (int j = 0; j < 4; ++j) {
+      halves[j] = hn::Add(hn::LowerHalf(half, sums[j]), hn::UpperHalf(half, sums[j]));
+    }
+    return StoreSums(half, halves, to);
+  } else if constexpr (hn::MaxLanes(d) == 4) {
+    const auto even =
+        hn::Add(hn::InterleaveLower(d, sums[0], sums[2]), hn::InterleaveUpper(d, sums[0], sums[2]));
+    const auto odd =
+        hn::Add(hn::InterleaveLower(d, sums[1], sums[3]), hn::InterleaveUpper(d, sums[1], sums[3]));
+    return hn::StoreU(hn::Add(hn::InterleaveLower(d, even, odd), hn::InterleaveUpper(d, even, odd)),
+                      d, to);
+  }
+#endif
+  HWY_UNROLL(4) for (int j = 0; j < 4; ++j) to[j] = hn::GetLane(hn::SumOfLanes(d, sums[j]));
+}
+
+// c[kRows, kColumns] = a[kRows, k] b[k, kColumns] by inner products: both are dense along k.
+template <int kRows, int kColumns, class T>
+HWY_INLINE void DotBlock(const GemmArguments<T>& g, const T* HWY_RESTRICT a,
+                         const T* HWY_RESTRICT b, T* HWY_RESTRICT c) {
+  const hn::ScalableTag<T> d;
+  using V = hn::Vec<decltype(d)>;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  V sums[kRows][kColumns];
+  HWY_UNROLL(4) for (int r = 0; r < kRows; ++r) {
+    HWY_UNROLL(4) for (int j = 0; j < kColumns; ++j) sums[r][j] = hn::Zero(d);
+  }
+  const auto add_products = [&](int64_t p, auto load) HWY_ATTR {
+    V column[kColumns];
+    HWY_UNROLL(4) for (int j = 0; j < kColumns; ++j) {
+      column[j] = load(b + j * g.b_column + p);
+      if constexpr (kRows > 1) Pin(column[j]);
+    }
+    HWY_UNROLL(4) for (int r = 0; r < kRows; ++r) {
+      const V row = load(a + r * g.a_row + p);
+      HWY_UNROLL(4) for (int j = 0; j < kColumns; ++j) {
+        sums[r][j] = hn::MulAdd(row, column[j], sums[r][j]);
+      }
+    }
+  };
+  int64_t p = 0;
+  for (; p + lanes <= g.k; p += lanes) {
+    add_products(p, [&](const T* from) HWY_ATTR { return hn::LoadU(d, from); });
+  }
+  if (p < g.k) {
+    const auto mask = hn::FirstN(d, static_cast<size_t>(g.k - p));
+    add_products(
+        p, [&](const T* from) HWY_ATTR { return hn::IfThenElseZero(mask, hn::LoadU(d, from)); });
+  }
+  HWY_UNROLL(4) for (int r = 0; r < kRows; ++r) {
+    if constexpr (kColumns == 4) {
+      StoreSums(d, sums[r], c + r * g.c_row);
+    } else {
+      c[r * g.c_row] = hn::GetLane(hn::SumOfLanes(d, sums[r][0]));
+    }
+  }
+}
+
+template <int kRows, class T>
+void DotRows(const GemmArguments<T>& g, const T* a, T* c) {
+  int64_t j = 0;
+  for (; j + 4 <= g.n; j += 4) DotBlock<kRows, 4>(g, a, g.b + j * g.b_column, c + j);
+  for (; j < g.n; ++j) DotBlock<kRows, 1>(g, a, g.b + j * g.b_column, c + j);
+}
+
+template <class T>
+void ByDots(const GemmArguments<T>& g) {
+  constexpr auto kRowsTable = [] {
+    if constexpr (kDotRows == 4) {
+      return std::array{&DotRows<1, T>, &DotRows<2, T>, &DotRows<3, T>, &DotRows<4, T>};
+    } else {
+      return std::array{&DotRows<1, T>, &DotRows<2, T>};
+    }
+  }();
+  for (int64_t i = 0; i < g.m; i += kDotRows) {
+    kRowsTable[std::min<int64_t>(kDotRows, g.m - i) - 1](g, g.a + i * g.a_row, g.c + i * g.c_row);
+  }
+}
+
+template <class T>
+void Run(GemmArguments<T> g) {
+  if (g.m == 0 || g.n == 0) return;
+  if (g.k == 0) {
+    for (int64_t i = 0; i < g.m; ++i) std::fill_n(g.c + i * g.c_row, g.n, T{0});
+    return;
+  }
+  if (g.n == 1 && g.c_row == 1) {
+    // A column of C is as dense as a row: with the operands swapped the vectors run along it.
+    std::swap(g.m, g.n);
+    std::swap(g.a, g.b);
+    std::swap(g.a_row, g.b_column);
+    std::swap(g.a_column, g.b_row);
+  }
+  if (g.b_column == 1) {
+    // Rows of B that are a page apart compete for the same lines of L1.
+    const int64_t row_bytes = g.b_row * static_cast<int64_t>(sizeof(T));
+    ByPanels(g, g.m >= (row_bytes >= 4096 ? 32 : 128) && g.k * row_bytes > 32768);
+  } else if (g.b_row == 1 && g.a_column == 1 && g.m <= (g.k >= 64 ? 16 : 4)) {
+    ByDots(g);
+  } else {
+    ByPanels(g, true);
+  }
+}
+
+}  // namespace
+
+void SmallGemmFloat(const GemmArguments<float>& g) { Run(g); }
+void SmallGemmDouble(const GemmArguments<double>& g) { Run(g); }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace wengert
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace wengert {
+
+HWY_EXPORT(SmallGemmFloat);
+HWY_EXPORT(SmallGemmDouble);
+
+void SmallGemm(const GemmArguments<float>& g) { HWY_DYNAMIC_DISPATCH(SmallGemmFloat)(g); }
+void SmallGemm(const GemmArguments<double>& g) { HWY_DYNAMIC_DISPATCH(SmallGemmDouble)(g); }
+
+}  // namespace wengert
+#endif  // HWY_ONCE

@@ -1,0 +1,32 @@
+// Matrix products by Wengert's own SIMD loops: all of float64, and the float32 products that are
+// over before a library call has looked at its arguments.
+#ifndef WENGERT_OPS_KERNELS_SMALL_GEMM_H_
+#define WENGERT_OPS_KERNELS_SMALL_GEMM_H_
+
+#include <cstdint>
+
+namespace wengert {
+
+// C = A B with A: [m, k], B: [k, n], C: [m, n]. *_row and *_column are the distances, in elements,
+// between neighbours in a column and in a row; any value, 0 and negative ones too. C's rows are
+// dense. C must not overlap A or B. A whole vector is read at the last elements of A and B: they
+// are memory of a Tensor, whose buffers allow that.
+template <class T>
+struct GemmArguments {
+  int64_t m, n, k;
+  const T* a;
+  int64_t a_row, a_column;
+  const T* b;
+  int64_t b_row, b_column;
+  T* c;
+  int64_t c_row;
+};
+
+// Serial. k == 0 fills C with zeros. Fastest where rows of B are dense (b_column == 1), then where
+// columns of B are (b_row == 1); A's strides matter little.
+void SmallGemm(const GemmArguments<float>& g);
+void SmallGemm(const GemmArguments<double>& g);
+
+}  // namespace wengert
+
+#endif  // WENGERT_OPS_KERNELS_SMALL_GEMM_H_

@@ -1,0 +1,245 @@
+// The vocabulary: every op that models are written in, on one page.
+//
+// All of them take and return Variables (a Tensor or a Parameter converts), check shapes and dtypes
+// when they are called, throw Error naming the op, the shapes and the caller's line, compute later,
+// and can be differentiated to any order. Axes may be negative. Where a rule is given, dy is the
+// cotangent of the result y.
+//
+// dtypes: operands of different dtypes meet as Promote and PromoteWithNumber say (tensor/dtype.h).
+// Ops over the reals (Exp, Div, Mean, ...) take integers and bools as float32.
+#ifndef WENGERT_OPS_OPS_H_
+#define WENGERT_OPS_OPS_H_
+
+#include <array>
+#include <initializer_list>
+#include <utility>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "autograd/modes.h"
+#include "autograd/variable.h"
+
+namespace wengert {
+
+// Axes of a reduction or a flip: {} (all of them), 1, or {0, -1}.
+class Axes {
+ public:
+  Axes() = default;
+  Axes(int axis) : axes_{axis} {}  // NOLINT(google-explicit-constructor)
+  Axes(std::initializer_list<int> axes) : axes_(axes) {}
+  explicit Axes(absl::Span<const int> axes) : axes_(axes.begin(), axes.end()) {}
+  // Rising and non-negative; all of them if none was given. Throws Error on a repeat.
+  absl::InlinedVector<int, 4> Normalized(int rank, std::string_view op) const;
+
+ private:
+  absl::InlinedVector<int, 4> axes_;
+};
+inline constexpr bool kKeepDims = true;
+
+// ---- Element-wise. Operands broadcast as in NumPy; a C++ number is an operand too. ----
+Variable Neg(const Operand& x);
+Variable Abs(const Operand& x);   // derivative 0 at 0
+Variable Sign(const Operand& x);  // -1, 0 or 1; derivative 0
+Variable Square(const Operand& x);
+Variable Exp(const Operand& x);
+Variable Log(const Operand& x);
+Variable Sqrt(const Operand& x);
+Variable Rsqrt(const Operand& x);  // 1 / sqrt(x)
+Variable Reciprocal(const Operand& x);
+Variable Tanh(const Operand& x);
+Variable Sigmoid(const Operand& x);                  // 1 / (1 + exp(-x))
+Variable Softplus(const Operand& x);                 // log(1 + exp(x)), without overflow
+Variable Relu(const Operand& x);                     // max(x, 0); derivative 0 at 0
+Variable LeakyRelu(const Operand& x, double slope);  // slope * x below 0
+Variable Clip(const Operand& x, double low, double high);
+
+Variable Add(const Operand& a, const Operand& b);
+Variable Sub(const Operand& a, const Operand& b);
+Variable Mul(const Operand& a, const Operand& b);
+Variable Div(const Operand& a, const Operand& b);  // true division, of integers too
+Variable Pow(const Operand& a, const Operand& b);
+Variable Maximum(const Operand& a, const Operand& b);  // a tie's gradient goes to a
+Variable Minimum(const Operand& a, const Operand& b);
+Variable WherePositive(const Operand& a, const Operand& b);  // a where b > 0, else 0
+
+inline Variable operator+(const Operand& a, const Operand& b) { return Add(a, b); }
+inline Variable operator-(const Operand& a, const Operand& b) { return Sub(a, b); }
+inline Variable operator*(const Operand& a, const Operand& b) { return Mul(a, b); }
+inline Variable operator/(const Operand& a, const Operand& b) { return Div(a, b); }
+inline Variable operator-(const Operand& x) { return Neg(x); }
+
+// Comparisons give bool.
+Variable Equal(const Operand& a, const Operand& b);
+Variable NotEqual(const Operand& a, const Operand& b);
+Variable Less(const Operand& a, const Operand& b);
+Variable LessEqual(const Operand& a, const Operand& b);
+Variable Greater(const Operand& a, const Operand& b);
+Variable GreaterEqual(const Operand& a, const Operand& b);
+inline Variable operator<(const Operand& a, const Operand& b) { return Less(a, b); }
+inline Variable operator<=(const Operand& a, const Operand& b) { return LessEqual(a, b); }
+inline Variable operator>(const Operand& a, const Operand& b) { return Greater(a, b); }
+inline Variable operator>=(const Operand& a, const Operand& b) { return GreaterEqual(a, b); }
+
+// a where the bool `condition` is true, else b. A branch that is not taken still computes: the
+// gradient of Where(x > 0, Log(x), 0) at x = 0 is 0 * inf = NaN. Write
+// Log(Where(x > 0, x, 1)) instead, so that the forbidden value is never formed.
+Variable Where(const Variable& condition, const Operand& a, const Operand& b);
+// Converts as static_cast does. The gradient is converted back; none flows through integers.
+Variable Cast(const Variable& x, DType dtype, SourceLocation where = SourceLocation::current());
+
+// ---- Movement. Views where strides allow: nothing is copied. ----
+// One dimension may be -1.
+Variable Reshape(const Variable& x, const Shape& shape,
+                 SourceLocation where = SourceLocation::current());
+Variable Permute(const Variable& x, absl::Span<const int> order,
+                 SourceLocation where = SourceLocation::current());
+inline Variable Permute(const Variable& x, std::initializer_list<int> order,
+                        SourceLocation where = SourceLocation::current()) {
+  return Permute(x, absl::MakeConstSpan(order.begin(), order.size()), where);
+}
+Variable Transpose(const Variable& x, int axis_a = -2, int axis_b = -1,
+                   SourceLocation where = SourceLocation::current());
+Variable Expand(const Variable& x, const Shape& shape,
+                SourceLocation where = SourceLocation::current());
+// The adjoint of Expand: adds up over the axes along which `shape` broadcasts to x's shape.
+Variable SumTo(const Variable& x, const Shape& shape,
+               SourceLocation where = SourceLocation::current());
+Variable Narrow(const Variable& x, int axis, int64_t start, int64_t length, int64_t step = 1,
+                SourceLocation where = SourceLocation::current());
+// The adjoint of Narrow: zeros of length `dim` along `axis`, with x at start, start + step, ...
+Variable Embed(const Variable& x, int axis, int64_t dim, int64_t start, int64_t step = 1,
+               SourceLocation where = SourceLocation::current());
+Variable Concat(VariableSpan parts, int axis, SourceLocation where = SourceLocation::current());
+Variable Stack(VariableSpan parts, int axis = 0, SourceLocation where = SourceLocation::current());
+// Consecutive pieces of the given lengths, which add up to the axis.
+std::vector<Variable> Split(const Variable& x, absl::Span<const int64_t> lengths, int axis,
+                            SourceLocation where = SourceLocation::current());
+// n equal pieces: auto [i, f, g, o] = Chunk<4>(gates, -1).
+template <int n>
+std::array<Variable, n> Chunk(const Variable& x, int axis,
+                              SourceLocation where = SourceLocation::current());
+Variable Squeeze(const Variable& x, int axis, SourceLocation where = SourceLocation::current());
+Variable Unsqueeze(const Variable& x, int axis, SourceLocation where = SourceLocation::current());
+Variable Flip(const Variable& x, const Axes& axes,
+              SourceLocation where = SourceLocation::current());
+
+// ---- Reductions, over all axes unless some are given. ----
+Variable Sum(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
+             SourceLocation where = SourceLocation::current());
+Variable Mean(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
+              SourceLocation where = SourceLocation::current());
+// Ties: the first in row-major order takes the gradient. NaN wins.
+Variable Max(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
+             SourceLocation where = SourceLocation::current());
+Variable Min(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
+             SourceLocation where = SourceLocation::current());
+Variable LogSumExp(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
+                   SourceLocation where = SourceLocation::current());
+// The position (int64) of the first largest, smallest element along one axis.
+Variable ArgMax(const Variable& x, int axis, bool keep_dims = false,
+                SourceLocation where = SourceLocation::current());
+Variable ArgMin(const Variable& x, int axis, bool keep_dims = false,
+                SourceLocation where = SourceLocation::current());
+Variable Softmax(const Variable& x, int axis = -1,
+                 SourceLocation where = SourceLocation::current());
+Variable LogSoftmax(const Variable& x, int axis = -1,
+                    SourceLocation where = SourceLocation::current());
+
+// ---- Products ----
+// [..., m, k] x [..., k, n] -> [..., m, n]; leading dimensions broadcast.
+Variable MatMul(const Variable& a, const Variable& b,
+                SourceLocation where = SourceLocation::current());
+
+// ---- Convolution and pooling, channels last ----
+// kValid: no padding. kSame: the output has ceil(in / stride) rows; what padding is odd goes to the
+// end. Or explicit pixels.
+struct Padding {
+  enum Mode { kValid, kSame, kExplicit };
+  Mode mode = kValid;
+  int64_t top = 0, left = 0, bottom = 0, right = 0;
+
+  static Padding Valid() { return {}; }
+  static Padding Same() { return {.mode = kSame}; }
+  static Padding Pixels(int64_t all) { return {kExplicit, all, all, all, all}; }
+};
+struct Conv2dOptions {
+  int64_t stride = 1;
+  int64_t dilation = 1;
+  int64_t groups = 1;
+  Padding padding = {};
+};
+// x: [N, H, W, in], kernel: [kh, kw, in / groups, out] -> [N, H', W', out]. As everywhere in deep
+// learning this is cross-correlation: the kernel is not flipped.
+Variable Conv2d(const Variable& x, const Variable& kernel, const Conv2dOptions& options = {},
+                SourceLocation where = SourceLocation::current());
+
+struct Pool2dOptions {
+  int64_t window = 2;
+  int64_t stride = 0;  // 0: the window
+  Padding padding = {};
+};
+// x: [N, H, W, C] -> [N, H', W', C]. Padding never wins a maximum and does not count in a mean. A
+// tie's gradient goes to the first in row-major order; NaN wins.
+Variable MaxPool2d(const Variable& x, const Pool2dOptions& options = {},
+                   SourceLocation where = SourceLocation::current());
+Variable AvgPool2d(const Variable& x, const Pool2dOptions& options = {},
+                   SourceLocation where = SourceLocation::current());
+
+// ---- Indexing. An index out of range throws when it is computed. ----
+// The entries of x along `axis` that the int64 or int32 `indices` (any shape I) name:
+// x.shape[:axis] + I + x.shape[axis+1:].
+Variable Gather(const Variable& x, const Variable& indices, int axis = 0,
+                SourceLocation where = SourceLocation::current());
+// The adjoint of Gather: zeros with `dim` entries along `axis`, and x added up at the indices.
+Variable ScatterAdd(const Variable& x, const Variable& indices, int64_t dim, int axis = 0,
+                    SourceLocation where = SourceLocation::current());
+// One entry per row: y[i...] = x[i..., indices[i...]]; x: [..., C], indices: [...].
+Variable TakeAlongLast(const Variable& x, const Variable& indices,
+                       SourceLocation where = SourceLocation::current());
+// The adjoint of TakeAlongLast: zeros with `dim` columns, and x at the indices.
+Variable PutAlongLast(const Variable& x, const Variable& indices, int64_t dim,
+                      SourceLocation where = SourceLocation::current());
+// 1 at the index, else 0: indices.shape + [classes].
+Variable OneHot(const Variable& indices, int64_t classes, DType dtype = DType::kFloat32,
+                SourceLocation where = SourceLocation::current());
+
+// ---- Random. What is drawn is fixed by the generator's state when the op is recorded. ----
+Variable Uniform(const Shape& shape, Generator& generator, double low = 0, double high = 1,
+                 DType dtype = DType::kFloat32, SourceLocation where = SourceLocation::current());
+Variable Normal(const Shape& shape, Generator& generator, double mean = 0, double stddev = 1,
+                DType dtype = DType::kFloat32, SourceLocation where = SourceLocation::current());
+// 1 with the given probability, else 0.
+Variable Bernoulli(const Shape& shape, Generator& generator, double probability = 0.5,
+                   DType dtype = DType::kFloat32, SourceLocation where = SourceLocation::current());
+// 0 .. n - 1 in random order (int64).
+Variable Permutation(int64_t n, Generator& generator,
+                     SourceLocation where = SourceLocation::current());
+// In a TrainingScope: zeroes each element with probability `rate` and divides the others by
+// 1 - rate. Outside: x.
+Variable Dropout(const Variable& x, double rate, SourceLocation where = SourceLocation::current());
+
+// ---- Losses: scalars, means over the rows ----
+// -log softmax(logits)[label]; logits: [N, C], labels: [N] integers.
+Variable SoftmaxCrossEntropy(const Variable& logits, const Variable& labels,
+                             SourceLocation where = SourceLocation::current());
+// The same from rows of probabilities, [N, C] (one-hot rows, or soft ones).
+Variable SoftmaxCrossEntropyRows(const Variable& logits, const Variable& targets,
+                                 SourceLocation where = SourceLocation::current());
+Variable MeanSquaredError(const Variable& prediction, const Variable& target,
+                          SourceLocation where = SourceLocation::current());
+
+template <int n>
+std::array<Variable, n> Chunk(const Variable& x, int axis, SourceLocation where) {
+  const WhereScope scope(where);
+  const int64_t dim = x.dim(axis);
+  if (dim % n != 0) throw Error("chunk", ToString(x.shape()) + " has no equal parts there");
+  std::vector<int64_t> lengths(n, dim / n);
+  std::vector<Variable> parts = Split(x, lengths, axis);
+  std::array<Variable, n> chunks;
+  std::move(parts.begin(), parts.end(), chunks.begin());
+  return chunks;
+}
+
+}  // namespace wengert
+
+#endif  // WENGERT_OPS_OPS_H_

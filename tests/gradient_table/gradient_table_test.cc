@@ -1,0 +1,43 @@
+// Every op that can be called, in every one of its cases, passes every check.
+#include <cctype>
+#include <ostream>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "tests/gradient_table/checks.h"
+
+namespace wengert {
+
+// For GoogleTest, which finds it here.
+void PrintTo(const RegisteredOp& op, std::ostream* stream) { *stream << op.name; }
+
+namespace gradient_table {
+namespace {
+
+class GradientTable : public ::testing::TestWithParam<RegisteredOp> {};
+
+TEST_P(GradientTable, PassesEveryCheck) {
+  const std::vector<OpCase> cases = CasesOf(GetParam());
+  EXPECT_EQ(CheckCases(GetParam(), cases), "");
+  Figures figures;
+  for (const OpCase& of : cases) {
+    const TestedCase tested = MakeTested(GetParam(), of);
+    for (const Check& check : kChecks) {
+      EXPECT_EQ(RunCheck(check, tested, figures), "")
+          << "  check \"" << check.name << "\" of " << tested.op << ", case \"" << of.name << '"';
+    }
+  }
+}
+
+std::string NameOf(const ::testing::TestParamInfo<RegisteredOp>& info) {
+  std::string name(info.param.name);
+  for (char& c : name) {
+    if (!std::isalnum(c)) c = '_';
+  }
+  return name;
+}
+INSTANTIATE_TEST_SUITE_P(Op, GradientTable, ::testing::ValuesIn(TestedOps()), NameOf);
+
+}  // namespace
+}  // namespace gradient_table
+}  // namespace wengert

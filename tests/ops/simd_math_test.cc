@@ -1,0 +1,326 @@
+// Accuracy of ops/kernels/simd_math-inl.h for every SIMD target of this processor: a stride through
+// all float32 bit patterns, every float near the hard points, and the special values, against the C
+// library in float64.
+#include "ops/kernels/simd_targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tests/ops/simd_math_test.cc"
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <ostream>
+#include <vector>
+
+#include "hwy/aligned_allocator.h"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "ops/kernels/simd_math-inl.h"
+
+#if HWY_ARCH_X86
+#include <xmmintrin.h>
+#endif
+
+#ifndef WENGERT_TESTS_OPS_SIMD_MATH_TEST_
+#define WENGERT_TESTS_OPS_SIMD_MATH_TEST_
+namespace wengert {
+enum class Function { kExp, kLog, kTanh, kSigmoid, kSoftplus };
+inline constexpr size_t kBlock = 1024;  // Floats or doubles per call of a loop below.
+}  // namespace wengert
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace wengert {
+namespace HWY_NAMESPACE {
+namespace {
+
+template <typename T>
+HWY_NOINLINE void Apply(Function function, const T* HWY_RESTRICT x, T* HWY_RESTRICT y) {
+  const hwy::HWY_NAMESPACE::ScalableTag<T> d;
+  for (size_t i = 0; i < kBlock; i += Lanes(d)) {
+    const auto v = Load(d, x + i);
+    switch (function) {
+      case Function::kExp:
+        Store(Exp(d, v), d, y + i);
+        break;
+      case Function::kLog:
+        Store(Log(d, v), d, y + i);
+        break;
+      case Function::kTanh:
+        Store(Tanh(d, v), d, y + i);
+        break;
+      case Function::kSigmoid:
+        Store(Sigmoid(d, v), d, y + i);
+        break;
+      case Function::kSoftplus:
+        Store(Softplus(d, v), d, y + i);
+        break;
+    }
+  }
+}
+
+void ApplyFloat(Function function, const float* x, float* y) { Apply(function, x, y); }
+void ApplyDouble(Function function, const double* x, double* y) { Apply(function, x, y); }
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace wengert
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace wengert {
+namespace {
+
+HWY_EXPORT(ApplyFloat);
+HWY_EXPORT(ApplyDouble);
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kMinNormal = std::numeric_limits<float>::min();
+
+float FromBits(uint32_t bits) {
+  float x;
+  std::memcpy(&x, &bits, sizeof(x));
+  return x;
+}
+
+uint32_t ToBits(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof(bits));
+  return bits;
+}
+
+double Reference(Function function, double x) {
+  const double z = std::exp(-std::abs(x));
+  switch (function) {
+    case Function::kExp:
+      return std::exp(x);
+    case Function::kLog:
+      return std::log(x);
+    case Function::kTanh:
+      return std::tanh(x);
+    case Function::kSigmoid:
+      return (x < 0 ? z : 1.0) / (1.0 + z);
+    case Function::kSoftplus:
+      return std::max(x, 0.0) + std::log1p(z);
+  }
+  return kNan;
+}
+
+// |got - want| in units of the last place of `want` rounded to float32; infinite where NaN,
+// infinity or the flush to zero is missing or misplaced. A result that rounds to the least normal
+// number may be flushed.
+double UlpError(float got, double want) {
+  if (std::isnan(want) || std::isnan(got))
+    return std::isnan(want) && std::isnan(got) ? 0 : kInfinity;
+  const double magnitude = std::abs(want);
+  const double ulp_of_least = kMinNormal * 0x1p-23;
+  if (magnitude < kMinNormal - 4 * ulp_of_least) return got == 0 ? 0 : kInfinity;
+  if (magnitude < kMinNormal + 4 * ulp_of_least && got == 0) return 0;
+  if (magnitude > std::numeric_limits<float>::max()) {
+    return std::isinf(got) && (got > 0) == (want > 0) ? 0 : kInfinity;
+  }
+  int exponent;
+  std::frexp(std::max<double>(magnitude, kMinNormal), &exponent);
+  return std::abs(got - want) / std::ldexp(1.0, exponent - 24);
+}
+
+// Runs each test body once per target, with the flush-to-zero mode of Evaluate.
+class SimdMathTest : public testing::Test {
+ protected:
+  void SetUp() override {
+#if HWY_ARCH_X86
+    saved_mode_ = _mm_getcsr();
+    _mm_setcsr(saved_mode_ | 0x8040);
+#endif
+  }
+
+  void TearDown() override {
+#if HWY_ARCH_X86
+    _mm_setcsr(saved_mode_);
+#endif
+    hwy::SetSupportedTargetsForTest(0);
+  }
+
+  uint32_t saved_mode_ = 0;
+
+  template <class Body>
+  static void ForEachTarget(Body body) {
+    const int64_t supported = hwy::SupportedTargets() & HWY_TARGETS;
+    for (int64_t left = supported; left != 0; left &= left - 1) {
+      const int64_t target = left & -left;
+      hwy::SetSupportedTargetsForTest(target);
+      SCOPED_TRACE(hwy::TargetName(target));
+      body();
+    }
+    hwy::SetSupportedTargetsForTest(0);
+  }
+
+  // y = function(x) for each float of `inputs`.
+  static std::vector<float> Evaluate(Function function, const std::vector<float>& inputs) {
+    HWY_ALIGN_MAX static float x[kBlock], y[kBlock];
+    std::vector<float> outputs(inputs.size());
+    for (size_t begin = 0; begin < inputs.size(); begin += kBlock) {
+      const size_t count = std::min(kBlock, inputs.size() - begin);
+      std::copy_n(inputs.begin() + begin, count, x);
+      HWY_DYNAMIC_DISPATCH(ApplyFloat)(function, x, y);
+      std::copy_n(y, count, outputs.begin() + begin);
+    }
+    return outputs;
+  }
+
+  static void ExpectWithin(double max_ulp, Function function, const std::vector<float>& inputs) {
+    std::vector<double> expected;
+    expected.reserve(inputs.size());
+    for (const float x : inputs) {
+      const bool subnormal = (ToBits(x) & 0x7f800000) == 0;  // Treated as a zero of its sign.
+      expected.push_back(Reference(function, subnormal ? std::copysign(0.0, x) : x));
+    }
+    ForEachTarget([&] {
+      const std::vector<float> outputs = Evaluate(function, inputs);
+      double worst = -1;
+      size_t at = 0;
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        const double error = UlpError(outputs[i], expected[i]);
+        if (error > worst) worst = error, at = i;
+      }
+      EXPECT_LE(worst, max_ulp) << "at " << testing::PrintToString(inputs[at]) << ": got "
+                                << testing::PrintToString(outputs[at]) << ", want "
+                                << testing::PrintToString(expected[at]);
+    });
+  }
+
+  // All bit patterns in steps of a prime.
+  static std::vector<float> Stride() {
+    std::vector<float> inputs;
+    for (uint64_t bits = 0; bits < (uint64_t{1} << 32); bits += 2503) {
+      inputs.push_back(FromBits(static_cast<uint32_t>(bits)));
+    }
+    return inputs;
+  }
+
+  // The 2 * 300 + 1 floats around each of +-`points`.
+  static std::vector<float> Near(const std::vector<double>& points) {
+    std::vector<float> inputs;
+    for (const double point : points) {
+      for (const double sign : {-1.0, 1.0}) {
+        const uint32_t bits = ToBits(static_cast<float>(sign * point));
+        for (uint32_t offset = 0; offset <= 600; ++offset) {
+          inputs.push_back(FromBits(bits + offset - 300));
+        }
+      }
+    }
+    return inputs;
+  }
+
+  static std::vector<float> Special() {
+    return {0.0f,
+            -0.0f,
+            1e-40f,
+            -1e-40f,
+            kMinNormal,
+            -kMinNormal,
+            1e-30f,
+            -1e-30f,
+            1.0f,
+            -1.0f,
+            1e20f,
+            -1e20f,
+            4e26f,
+            -5e26f,
+            3e38f,
+            -3e38f,
+            std::numeric_limits<float>::max(),
+            -std::numeric_limits<float>::max(),
+            kInfinity,
+            -kInfinity,
+            kNan,
+            -kNan};
+  }
+
+  static void TestAccuracy(double max_ulp, Function function) {
+    std::vector<double> points = {kMinNormal, 1e-4,  0.0625,   0.625,     1.0,
+                                  2.0,        200.0, 393216.0, 12582912.0};
+    for (int k = 1; k <= 300; ++k)
+      points.push_back(k * std::log(2.0) / 2);  // Range reduction; overflow, underflow.
+    for (int k = 1; k < 128; ++k) points.push_back(1 + k / 64.0);               // log's intervals,
+    for (int k = 1; k < 256; ++k) points.push_back((1 + k / 16.0 - 1) / 1.66);  // tanh's.
+    for (int k = -7; k <= 6; ++k) {  // Results near a power of two, where an ULP halves.
+      const double y = std::ldexp(1.0, k);
+      points.push_back(std::exp(y));
+      points.push_back(std::exp(-y));
+      points.push_back(std::log(std::expm1(y)));
+      if (y < 1) points.push_back(std::atanh(y));
+      if (y < 1) points.push_back(std::log(y / (1 - y)));
+    }
+    ExpectWithin(max_ulp, function, Special());
+    ExpectWithin(max_ulp, function, Near(points));
+    ExpectWithin(max_ulp, function, Stride());
+  }
+
+  static void ExpectEach(Function function, const std::vector<float>& inputs,
+                         const std::vector<float>& expected) {
+    ForEachTarget([&] {
+      const std::vector<float> outputs = Evaluate(function, inputs);
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        EXPECT_EQ(outputs[i], expected[i]) << "at " << testing::PrintToString(inputs[i]);
+      }
+    });
+  }
+};
+
+TEST_F(SimdMathTest, ExpIsWithin2Ulp) { TestAccuracy(2, Function::kExp); }
+TEST_F(SimdMathTest, LogIsWithin2Ulp) { TestAccuracy(2, Function::kLog); }
+TEST_F(SimdMathTest, TanhIsWithin2Ulp) { TestAccuracy(2, Function::kTanh); }
+TEST_F(SimdMathTest, SigmoidIsWithin2Ulp) { TestAccuracy(2, Function::kSigmoid); }
+TEST_F(SimdMathTest, SoftplusIsWithin4Ulp) { TestAccuracy(4, Function::kSoftplus); }
+
+TEST_F(SimdMathTest, KnownValuesAreExact) {
+  ExpectEach(Function::kExp,
+             {0.0f, -0.0f, -kInfinity, kInfinity, 88.8f, -87.5f, -104.0f, 1e38f, -1e38f},
+             {1, 1, 0, kInfinity, kInfinity, 0, 0, kInfinity, 0});
+  ExpectEach(Function::kLog, {1.0f, 0.0f, -0.0f, 1e-40f, kInfinity},
+             {0, -kInfinity, -kInfinity, -kInfinity, kInfinity});
+  ExpectEach(Function::kTanh, {0.0f, 1e-30f, -1e-5f, 9.1f, -20.0f, kInfinity, -kInfinity},
+             {0, 1e-30f, -1e-5f, 1, -1, 1, -1});
+  ExpectEach(Function::kSigmoid, {0.0f, 100.0f, -100.0f, kInfinity, -kInfinity},
+             {0.5f, 1, 0, 1, 0});
+  ExpectEach(Function::kSoftplus, {100.0f, 1e30f, -100.0f, kInfinity, -kInfinity},
+             {100, 1e30f, 0, kInfinity, 0});
+}
+
+TEST_F(SimdMathTest, TanhKeepsTheSignOfZero) {
+  ForEachTarget([] {
+    const std::vector<float> outputs = Evaluate(Function::kTanh, {0.0f, -0.0f});
+    EXPECT_FALSE(std::signbit(outputs[0]));
+    EXPECT_TRUE(std::signbit(outputs[1]));
+  });
+}
+
+TEST_F(SimdMathTest, DoublesAreTheCLibrarys) {
+  HWY_ALIGN_MAX static double x[kBlock], y[kBlock];
+  for (size_t i = 0; i < kBlock; ++i) x[i] = 0.05 * (static_cast<double>(i) - 500);
+  x[0] = -800;
+  x[1] = 800;
+  for (const auto function :
+       {Function::kExp, Function::kLog, Function::kTanh, Function::kSigmoid, Function::kSoftplus}) {
+    ForEachTarget([&] {
+      HWY_DYNAMIC_DISPATCH(ApplyDouble)(function, x, y);
+      for (size_t i = 0; i < kBlock; ++i) {
+        const double want = Reference(function, x[i]);
+        if (std::isnan(want)) {
+          EXPECT_TRUE(std::isnan(y[i])) << x[i];
+        } else {
+          EXPECT_EQ(y[i], want) << x[i];
+        }
+      }
+    });
+  }
+}
+
+}  // namespace
+}  // namespace wengert
+#endif  // HWY_ONCE

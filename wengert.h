@@ -1,0 +1,24 @@
+// The one header that a user includes: tensors, the tape, the ops, layers, optimizers, training.
+#ifndef WENGERT_WENGERT_H_
+#define WENGERT_WENGERT_H_
+
+#include "autograd/check_gradients.h"
+#include "autograd/composite.h"
+#include "autograd/grad.h"
+#include "autograd/modes.h"
+#include "autograd/op.h"
+#include "autograd/parameter.h"
+#include "autograd/variable.h"
+#include "data/loader.h"
+#include "nn/initializers.h"
+#include "nn/layers.h"
+#include "nn/module.h"
+#include "nn/optimizers.h"
+#include "nn/sequential.h"
+#include "nn/summary.h"
+#include "nn/train/fit.h"
+#include "ops/ops.h"
+#include "tensor/parallel.h"
+#include "tensor/tensor.h"
+
+#endif  // WENGERT_WENGERT_H_
