@@ -162,6 +162,13 @@ Variable Checkpoint(Function f, std::vector<Variable> inputs, SourceLocation whe
     for (const Variable& input : entry.node->inputs()) capture(input);
   }
   capture(recorded->output);
+  const bool differentiable =
+      GradEnabled() && std::any_of(inputs.begin(), inputs.end(),
+                                   [](const Variable& v) { return v.requires_grad(); });
+  if (!differentiable) {  // nothing will be computed again
+    const NoGradGuard no_grad;
+    return Replay(*recorded, inputs);
+  }
   return Apply(CheckpointOp{.recorded = std::move(recorded)}, VariableSpan(inputs), where);
 }
 

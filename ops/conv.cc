@@ -319,10 +319,12 @@ std::vector<OpCase> MakeCases(Shape (*first)(const Geometry&), Shape (*second)(c
     return Tensor::FromVector(values, shape);
   };
   const Tensor a = bound(first(g)), b = bound(second(g));
-  cases.push_back(OpCase::Linear("in the first", {first(g)},
-                                 [g, f, b](VariableSpan x) { return f(g, x[0], Variable(b)); }));
-  cases.push_back(OpCase::Linear("in the second", {second(g)},
-                                 [g, f, a](VariableSpan x) { return f(g, Variable(a), x[0]); }));
+  cases.push_back(OpCase::Linear("in the first", {first(g)}, [g, f, b](VariableSpan x) {
+    return f(g, x[0], b.To(x[0].dtype()));
+  }));
+  cases.push_back(OpCase::Linear("in the second", {second(g)}, [g, f, a](VariableSpan x) {
+    return f(g, a.To(x[0].dtype()), x[0]);
+  }));
   return cases;
 }
 

@@ -265,7 +265,13 @@ Variable Gather(const Variable& x, const Variable& indices, int axis, SourceLoca
 Variable ScatterAdd(const Variable& x, const Variable& indices, int64_t dim, int axis,
                     SourceLocation where) {
   // The axis counts in the result.
-  const int rank = std::max(1, x.rank() - indices.rank() + 1);
+  const int rank = x.rank() - indices.rank() + 1;
+  if (axis < -rank || axis >= rank) {
+    Error error("scatter_add", absl::StrCat("x ", ToString(x.shape()), " and indices ",
+                                            ToString(indices.shape()), " have no axis ", axis));
+    const Variable inputs[] = {x, indices};
+    internal::RethrowWithPlace(error, inputs, where);
+  }
   return Apply(ScatterAddOp{.axis = Axis("scatter_add", axis, rank, x, where), .dim = dim},
                {x, indices}, where);
 }
