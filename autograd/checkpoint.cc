@@ -137,7 +137,7 @@ struct CheckpointOp : Op<CheckpointOp> {
 
 }  // namespace
 
-Variable Checkpoint(Function f, std::vector<Variable> inputs, SourceLocation where) {
+Variable Checkpoint(const Function& f, std::vector<Variable> inputs, SourceLocation where) {
   auto recorded = std::make_shared<Recorded>();
   {
     const EagerGuard lazy(false);  // recorded to be replayed, not to be run

@@ -11,6 +11,7 @@
 #include "autograd/flush_to_zero.h"
 #include "autograd/op.h"
 #include "autograd/order.h"
+#include "autograd/small_array.h"
 #include "autograd/thread_state.h"
 
 namespace wengert::internal {
@@ -142,7 +143,7 @@ class Evaluation {
     Node& node = *entry.node;
     const OpTable& op = *node.op;
     const VariableSpan inputs = node.inputs();
-    absl::InlinedVector<const Tensor*, 8> in(inputs.size());
+    SmallArray<const Tensor*, 8> in(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) in[i] = &inputs[i].output();
     absl::InlinedVector<std::pair<Tensor*, int>, 4> donated;  // donor, output
     bool started = false;

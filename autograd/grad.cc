@@ -14,6 +14,7 @@
 #include "autograd/op.h"
 #include "autograd/order.h"
 #include "autograd/slice.h"
+#include "autograd/small_array.h"
 #include "autograd/thread_state.h"
 
 namespace wengert {
@@ -249,7 +250,7 @@ class Differentiation {
     if (!entry.needed) return;
     Node& node = *entry.node;
     thread_state.where = node.where();
-    absl::InlinedVector<Variable, 2> dy(node.num_public);
+    internal::SmallArray<Variable, 2> dy(node.num_public);
     bool any = false;
     for (int o = 0; o < node.num_public; ++o) {
       Slot& slot = slots_[entry.first_slot + o];
@@ -260,8 +261,8 @@ class Differentiation {
     if (!any) return;
 
     const VariableSpan x = node.inputs();
-    absl::InlinedVector<bool, 8> needs(x.size());
-    absl::InlinedVector<int64_t, 4> slot_of(x.size());
+    internal::SmallArray<bool, 4> needs(x.size());
+    internal::SmallArray<int64_t, 4> slot_of(x.size());
     bool needs_any = false;
     for (size_t i = 0; i < x.size(); ++i) {
       slot_of[i] = SlotOf(x[i]);
@@ -282,7 +283,7 @@ class Differentiation {
   }
 
   static Gradients ApplyRule(Node& node, VariableSpan x, VariableSpan dy, Needs needs) {
-    absl::InlinedVector<Variable, 2> y(node.num_outputs);
+    internal::SmallArray<Variable, 2> y(node.num_outputs);
     for (int o = 0; o < node.num_outputs; ++o) y[o] = Variable::Share(&node, o);
     try {
       return node.op->vjp(node, x, y, dy, needs);

@@ -60,7 +60,7 @@ Variable Hessian(const std::function<Variable(const Variable&)>& f, const Variab
 // f(inputs), keeping only the inputs for the backward pass, which computes f once more. f may read
 // parameters by capture: they get their gradients. Random ops inside draw the same numbers both
 // times.
-Variable Checkpoint(Function f, std::vector<Variable> inputs,
+Variable Checkpoint(const Function& f, std::vector<Variable> inputs,
                     SourceLocation where = SourceLocation::current());
 
 }  // namespace wengert

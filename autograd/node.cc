@@ -21,32 +21,18 @@ struct FreeNodeBlock {
   FreeNodeBlock* next;
 };
 
-// A thread's free nodes by size in blocks. What a finished thread leaves goes to `orphans`: a leaf
-// may outlive the thread that made it.
-class Slab {
- public:
-  void* Allocate(size_t blocks) {
-    if (FreeNodeBlock* block = free_[blocks]) {
-      free_[blocks] = block->next;
-      return block;
-    }
-    return AllocateSlowly(blocks);
-  }
-  void Free(void* memory, size_t blocks) {
-    auto* block = static_cast<FreeNodeBlock*>(memory);
-    block->next = free_[blocks];
-    free_[blocks] = block;
-  }
-  ~Slab();
-
- private:
-  void* AllocateSlowly(size_t blocks);
-
-  FreeNodeBlock* free_[kMaxBlocks + 1] = {};
-  std::byte* chunk_ = nullptr;
-  std::byte* chunk_end_ = nullptr;
+// A thread's free nodes by size in blocks. Trivially destructible, so that using it takes no check
+// of whether it lives; ThreadEnd empties it.
+struct Slab {
+  FreeNodeBlock* free[kMaxBlocks + 1];
+  std::byte* chunk;
+  std::byte* chunk_end;
+  std::vector<Node*>* cascade;  // of the Node::Free under way
+  bool registered;
 };
+constinit thread_local Slab slab = {};
 
+// What a finished thread leaves: a leaf may outlive the thread that made it.
 struct Orphans {
   std::mutex mutex;
   FreeNodeBlock* free[kMaxBlocks + 1] = {};
@@ -56,34 +42,51 @@ Orphans& GetOrphans() {
   return orphans;
 }
 
-Slab::~Slab() {
-  Orphans& orphans = GetOrphans();
-  std::lock_guard lock(orphans.mutex);
-  for (size_t b = 1; b <= kMaxBlocks; ++b) {
-    while (FreeNodeBlock* block = free_[b]) {
-      free_[b] = block->next;
-      block->next = orphans.free[b];
-      orphans.free[b] = block;
+struct ThreadEnd {
+  ~ThreadEnd() {
+    Orphans& orphans = GetOrphans();
+    std::lock_guard lock(orphans.mutex);
+    for (size_t b = 1; b <= kMaxBlocks; ++b) {
+      while (FreeNodeBlock* block = slab.free[b]) {
+        slab.free[b] = block->next;
+        block->next = orphans.free[b];
+        orphans.free[b] = block;
+      }
     }
+    slab.registered = false;
   }
-}
+};
 
-void* Slab::AllocateSlowly(size_t blocks) {
+[[gnu::noinline]] void* AllocateSlowly(size_t blocks) {
+  if (!slab.registered) {
+    slab.registered = true;
+    thread_local ThreadEnd end;
+  }
   {
     Orphans& orphans = GetOrphans();
     std::lock_guard lock(orphans.mutex);
-    std::swap(free_[blocks], orphans.free[blocks]);
+    std::swap(slab.free[blocks], orphans.free[blocks]);
   }
-  if (free_[blocks]) return Allocate(blocks);
+  if (FreeNodeBlock* block = slab.free[blocks]) {
+    slab.free[blocks] = block->next;
+    return block;
+  }
   const size_t bytes = blocks * kBlock;
-  if (static_cast<size_t>(chunk_end_ - chunk_) < bytes) {
-    chunk_ = static_cast<std::byte*>(std::aligned_alloc(kBlock, kChunk));
-    if (!chunk_) throw std::bad_alloc();
-    chunk_end_ = chunk_ + kChunk;
+  if (static_cast<size_t>(slab.chunk_end - slab.chunk) < bytes) {
+    slab.chunk = static_cast<std::byte*>(std::aligned_alloc(kBlock, kChunk));
+    if (!slab.chunk) throw std::bad_alloc();
+    slab.chunk_end = slab.chunk + kChunk;
   }
-  void* memory = chunk_;
-  chunk_ += bytes;
+  void* memory = slab.chunk;
+  slab.chunk += bytes;
   return memory;
+}
+
+inline void* Allocate(size_t blocks) {
+  FreeNodeBlock* block = slab.free[blocks];
+  if (!block) return AllocateSlowly(blocks);
+  slab.free[blocks] = block->next;
+  return block;
 }
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -91,16 +94,11 @@ constexpr bool kUseSlab = false;  // the sanitizer then sees a use after free
 #else
 constexpr bool kUseSlab = true;
 #endif
-thread_local Slab slab;
 
 size_t NodeBytes(int num_outputs, size_t num_inputs, size_t attribute_bytes) {
   const size_t head = sizeof(Node) + num_outputs * sizeof(Tensor) + num_inputs * sizeof(Variable);
   return head + attribute_bytes;
 }
-
-// Nodes whose last reference is gone but whose edges are not released yet: a cascade along a chain
-// of any length runs as a loop.
-thread_local std::vector<Node*>* cascade = nullptr;
 
 void Destroy(Node* node) {
   if (node->pending_slot) internal::PendingList::Remove(node);
@@ -113,7 +111,10 @@ void Destroy(Node* node) {
   }
   --internal::thread_state.live_nodes;
   if (node->blocks) {
-    slab.Free(node, node->blocks);
+    auto* block = reinterpret_cast<FreeNodeBlock*>(node);
+    const size_t blocks = node->blocks;
+    block->next = slab.free[blocks];
+    slab.free[blocks] = block;
   } else {
     std::free(node);
   }
@@ -126,7 +127,7 @@ Node* NewNode(const OpTable* op, VariableSpan inputs, int num_outputs, int num_p
   const size_t bytes = NodeBytes(num_outputs, inputs.size(), attribute_bytes);
   const size_t blocks = (bytes + kBlock - 1) / kBlock;
   const bool from_slab = kUseSlab && blocks <= kMaxBlocks;
-  void* memory = from_slab ? slab.Allocate(blocks) : std::aligned_alloc(kBlock, blocks * kBlock);
+  void* memory = from_slab ? Allocate(blocks) : std::aligned_alloc(kBlock, blocks * kBlock);
   if (!memory) throw std::bad_alloc();
   ++internal::thread_state.live_nodes;
   Node* node = static_cast<Node*>(memory);
@@ -147,20 +148,22 @@ Node* NewNode(const OpTable* op, VariableSpan inputs, int num_outputs, int num_p
   return node;
 }
 
+// Nodes whose last reference is gone wait here until their edges are released: a cascade along a
+// chain of any length runs as a loop.
 void Node::Free(Node* node) {
-  if (cascade) {
-    cascade->push_back(node);
+  if (slab.cascade) {
+    slab.cascade->push_back(node);
     return;
   }
-  thread_local std::vector<Node*> waiting;
-  cascade = &waiting;
+  std::vector<Node*> waiting;
+  slab.cascade = &waiting;
   Destroy(node);
   while (!waiting.empty()) {
     Node* next = waiting.back();
     waiting.pop_back();
     Destroy(next);
   }
-  cascade = nullptr;
+  slab.cascade = nullptr;
 }
 
 void Node::DropInputs() {

@@ -43,14 +43,24 @@ class Gradients {
   template <class... V>
   requires(std::is_convertible_v<V, Variable>&&...)
       Gradients(V&&... gradients) {  // NOLINT(google-explicit-constructor)
-    (gradients_.push_back(std::forward<V>(gradients)), ...);
+    (push_back(std::forward<V>(gradients)), ...);
   }
-  void push_back(Variable gradient) { gradients_.push_back(std::move(gradient)); }
-  size_t size() const { return gradients_.size(); }
-  Variable& operator[](size_t i) { return gradients_[i]; }
+  void push_back(Variable gradient) {
+    if (size_ < kInline) {
+      inline_[size_] = std::move(gradient);
+    } else {
+      more_.push_back(std::move(gradient));
+    }
+    ++size_;
+  }
+  size_t size() const { return size_; }
+  Variable& operator[](size_t i) { return i < kInline ? inline_[i] : more_[i - kInline]; }
 
  private:
-  absl::InlinedVector<Variable, 3> gradients_;
+  static constexpr size_t kInline = 3;
+  Variable inline_[kInline];
+  std::vector<Variable> more_;
+  size_t size_ = 0;
 };
 
 // Which inputs' cotangents are wanted; a rule may return the others undefined.

@@ -23,7 +23,30 @@ struct Pending {
   int64_t bytes_recorded = 0;  // since the last check
   PendingLimits limits;
 };
-thread_local Pending pending;
+constinit thread_local Pending* pending_of_thread = nullptr;
+
+struct PendingOwner {
+  Pending pending;
+  PendingOwner() {
+    pending.nodes.push_back(nullptr);
+    pending.next_check = static_cast<size_t>(pending.limits.nodes);
+    pending_of_thread = &pending;
+  }
+  ~PendingOwner() {  // nodes may outlive the thread's list, in static Variables
+    for (Node* node : pending.nodes) {
+      if (node) node->pending_slot = 0;
+    }
+    pending_of_thread = nullptr;
+  }
+};
+
+// By a plain pointer: a thread_local that needs a destructor costs a check at each use.
+Pending& GetPending() {
+  if (!pending_of_thread) [[unlikely]] {
+    thread_local PendingOwner owner;
+  }
+  return *pending_of_thread;
+}
 
 int64_t PendingBytes(const Node& node) {
   int64_t bytes = 0;
@@ -33,6 +56,7 @@ int64_t PendingBytes(const Node& node) {
 
 // Closes the holes; returns the bytes that are really pending.
 int64_t Compact() {
+  Pending& pending = GetPending();
   size_t kept = 1;
   int64_t bytes = 0;
   for (size_t i = 1; i < pending.nodes.size(); ++i) {
@@ -58,16 +82,14 @@ bool Eager() {
 }
 
 void PendingList::Add(Node* node, int64_t bytes) {
-  if (pending.nodes.empty()) {
-    pending.nodes.push_back(nullptr);
-    pending.next_check = static_cast<size_t>(pending.limits.nodes);
-  }
+  Pending& pending = GetPending();
   node->pending_slot = static_cast<uint32_t>(pending.nodes.size());
   pending.nodes.push_back(node);
   pending.bytes_recorded += bytes;
 }
 
 void PendingList::Remove(Node* node) {
+  Pending& pending = GetPending();
   // From the back where it is the newest, so that a steady loop does not grow the list.
   pending.nodes[node->pending_slot] = nullptr;
   node->pending_slot = 0;
@@ -75,12 +97,14 @@ void PendingList::Remove(Node* node) {
 }
 
 bool PendingList::OverLimit() {
+  Pending& pending = GetPending();
   // Not from within an evaluation: that one has its plan made.
   return thread_state.evaluations == 0 && (pending.nodes.size() > pending.next_check ||
                                            pending.bytes_recorded > pending.limits.bytes);
 }
 
 void PendingList::EvaluateOldest() {
+  Pending& pending = GetPending();
   const int64_t bytes = Compact();
   const size_t live = pending.nodes.size() - 1;
   if (live >= static_cast<size_t>(pending.limits.nodes) || bytes > pending.limits.bytes) {
@@ -147,6 +171,7 @@ using internal::thread_state;
 
 std::vector<Variable> Outputs(const Variable& y) {
   std::vector<Variable> outputs;
+  outputs.reserve(y.node()->num_public);
   for (int i = 0; i < y.node()->num_public; ++i) outputs.push_back(Output(y, i));
   return outputs;
 }
@@ -183,10 +208,11 @@ WhereScope::~WhereScope() {
   if (outermost_) thread_state.has_where = false;
 }
 
-PendingLimits GetPendingLimits() { return internal::pending.limits; }
+PendingLimits GetPendingLimits() { return internal::GetPending().limits; }
 void SetPendingLimits(const PendingLimits& limits) {
-  internal::pending.limits = limits;
-  internal::pending.next_check = internal::pending.nodes.size() + static_cast<size_t>(limits.nodes);
+  internal::Pending& pending = internal::GetPending();
+  pending.limits = limits;
+  pending.next_check = pending.nodes.size() + static_cast<size_t>(limits.nodes);
 }
 
 }  // namespace wengert

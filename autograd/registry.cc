@@ -17,13 +17,14 @@ const std::vector<RegisteredOp>& RegisteredOps() { return Ops(); }
 OpCase OpCase::Linear(std::string name, std::vector<Shape> shapes,
                       std::function<Variable(VariableSpan)> f) {
   std::vector<Sample> inputs;
+  inputs.reserve(shapes.size());
   for (Shape& shape : shapes) inputs.push_back({.shape = std::move(shape)});
   OpCase made = Of(std::move(name), std::move(inputs), std::move(f));
   made.linear = true;
   return made;
 }
 
-std::vector<OpCase> OpCase::LinearOverShapes(std::function<Variable(const Variable&)> f) {
+std::vector<OpCase> OpCase::LinearOverShapes(const std::function<Variable(const Variable&)>& f) {
   std::vector<OpCase> cases;
   for (const Shape& shape : {Shape{}, Shape{1}, Shape{7}, Shape{3, 4}, Shape{2, 3, 5}, Shape{0, 3},
                              Shape{2, 1, 3, 2}, Shape{2, 1, 2, 1, 3}}) {

@@ -32,7 +32,7 @@ struct OpCase {
   static OpCase Linear(std::string name, std::vector<Shape> shapes,
                        std::function<Variable(VariableSpan)> f);
   // One-input linear cases over shapes of every kind (rank 0 to 5, zero-size).
-  static std::vector<OpCase> LinearOverShapes(std::function<Variable(const Variable&)> f);
+  static std::vector<OpCase> LinearOverShapes(const std::function<Variable(const Variable&)>& f);
   // An op with one result.
   static OpCase Of(std::string name, std::vector<Sample> inputs,
                    std::function<Variable(VariableSpan)> f);

@@ -83,6 +83,7 @@ void RegisterLarge() {
   const auto add = [](const char* name, std::vector<Shape> shapes,
                       std::function<Variable(VariableSpan)> f) {
     std::vector<Sample> samples;
+    samples.reserve(shapes.size());
     for (Shape& shape : shapes) samples.push_back({.shape = std::move(shape)});
     Register(name, OpCase::Of(name, std::move(samples), std::move(f)), true);
   };

@@ -8,9 +8,9 @@ namespace wengert::mnist {
 namespace {
 
 template <class M>
-Model Wrap(M model, Recipe recipe) {
+Model Wrap(M model, const Recipe& recipe) {
   auto shared = std::make_shared<M>(std::move(model));
-  Model made{.recipe = std::move(recipe),
+  Model made{.recipe = recipe,
              .forward = [shared](const Variable& images) { return (*shared)(images); },
              .parameters = Parameters(*shared),
              .summary = {}};

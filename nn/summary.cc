@@ -57,10 +57,11 @@ std::string Grouped(int64_t number) {
 }
 
 std::string Scaled(double value) {
-  constexpr const char* kUnits[] = {"", " k", " M", " G", " T"};
+  if (value < 1000) return absl::StrFormat("%.0f ", value);
+  constexpr const char* kUnits[] = {"k", "M", "G", "T"};
   int unit = 0;
-  while (value >= 1000 && unit < 4) value /= 1000, ++unit;
-  return absl::StrFormat(unit ? "%.2f%s" : "%.0f%s", value, kUnits[unit]);
+  for (value /= 1000; value >= 1000 && unit < 3; ++unit) value /= 1000;
+  return absl::StrFormat("%.2f %s", value, kUnits[unit]);
 }
 
 }  // namespace
@@ -117,18 +118,20 @@ ModelSummary SummarizeGraph(absl::FunctionRef<Variable(const Variable&)> forward
 }
 
 std::string ModelSummary::ToString() const {
-  constexpr char kRow[] = "%-16s %-14s %-20s %12s %10s %14s\n";
-  std::string table =
-      absl::StrFormat(kRow, "layer", "op", "output", "parameters", "FLOPs", "activations");
+  std::string table;
+  const auto row = [&](std::string_view name, std::string_view op, std::string_view output,
+                       std::string_view count, std::string_view flop_count,
+                       std::string_view bytes) {
+    absl::StrAppend(&table, absl::StrFormat("%-16s %-14s %-20s %12s %10s %14s\n", name, op, output,
+                                            count, flop_count, bytes));
+  };
   const auto bytes = [](int64_t n) { return Scaled(static_cast<double>(n)) + "B"; };
+  row("layer", "op", "output", "parameters", "FLOPs", "activations");
   for (const LayerSummary& layer : layers) {
-    absl::StrAppend(&table,
-                    absl::StrFormat(kRow, layer.name, layer.op, wengert::ToString(layer.output),
-                                    Grouped(layer.parameters), Scaled(layer.flops),
-                                    bytes(layer.activation_bytes)));
+    row(layer.name, layer.op, wengert::ToString(layer.output), Grouped(layer.parameters),
+        Scaled(layer.flops), bytes(layer.activation_bytes));
   }
-  absl::StrAppend(&table, absl::StrFormat(kRow, "total", "", "", Grouped(parameters), Scaled(flops),
-                                          bytes(activation_bytes)));
+  row("total", "", "", Grouped(parameters), Scaled(flops), bytes(activation_bytes));
   return table;
 }
 

@@ -171,7 +171,7 @@ constexpr OpTable kWhereTable = MakeTable(
 
 // ---- Recording ----
 
-Variable Record(const OpTable* table, VariableSpan inputs, Spec spec, const Attributes& attributes,
+Variable Record(const OpTable* table, VariableSpan inputs, const Spec& spec, const Attributes& attributes,
                 SourceLocation where) {
   const internal::Recording recording =
       internal::BeginRecord(table, inputs, {&spec, 1}, /*residuals=*/0, where);
@@ -319,7 +319,7 @@ namespace {
 using Values = std::vector<Variable>;
 using BinaryFunction = Variable (*)(const Operand&, const Operand&);
 
-std::vector<OpCase> UnaryCases(std::function<Variable(const Variable&)> f, double low,
+std::vector<OpCase> UnaryCases(const std::function<Variable(const Variable&)>& f, double low,
                                double high) {
   std::vector<OpCase> cases;
   for (const Shape& shape : {Shape{}, Shape{1}, Shape{7}, Shape{17}, Shape{3, 4}, Shape{2, 3, 5},

@@ -220,7 +220,7 @@ struct RawOneDnnCnn::Network {
     const typename Kind::Forward::primitive_desc forward_desc(
         Kind::Describe(x_desc, any_w, b_desc, any_y), attributes, engine);
     const memory::desc w_desc = forward_desc.weights_desc(), y_desc = forward_desc.dst_desc();
-    const Activation y = NewActivation(y_desc);
+    Activation y = NewActivation(y_desc);
     const Parameter w = AddParameter(w_desc), b = AddParameter(b_desc);
     Initialize(w_dims, w.value);
     forward.push_back({typename Kind::Forward(forward_desc),
@@ -279,7 +279,7 @@ struct RawOneDnnCnn::Network {
                                                               none,
                                                               none},
                                                              engine);
-    const Activation y = NewActivation(forward_desc.dst_desc());
+    Activation y = NewActivation(forward_desc.dst_desc());
     forward.push_back(
         {dnnl::pooling_forward(forward_desc), {{DNNL_ARG_SRC, x.value}, {DNNL_ARG_DST, y.value}}});
     const auto& blocking = x.value.get_desc().data.format_desc.blocking;

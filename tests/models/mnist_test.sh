@@ -1,0 +1,106 @@
+#!/bin/bash
+# The MNIST program from the outside: its last line, its exit codes, what it says of wrong flags and
+# files, and Ctrl-C. Runs in the runfiles folder, or anywhere with MNIST=binary and DATA=folder.
+set -euo pipefail
+mnist=${MNIST:-models/mnist}
+data=${DATA:-data/mnist}
+scratch=$(mktemp -d "${TEST_TMPDIR:-/tmp}/mnist_test.XXXXXX")
+program=
+trap '[[ -z $program ]] || kill -9 "$program" 2>/dev/null || true; rm -rf "$scratch"' EXIT
+
+fail() {
+  echo "FAILED: $*"
+  exit 1
+}
+
+# ---- A short run ends with the line that programs read. ----
+short=(--data="$data" --model=mlp --epochs=1 --batch_size=32 --subset=2000 --seed=3 --quiet)
+line=$("$mnist" "${short[@]}")
+pattern='^test_accuracy=(0\.[0-9]{4}) test_loss=[0-9]+\.[0-9]{4} epochs=1 seconds=[0-9]+\.[0-9] '
+pattern+='model=mlp seed=3$'
+[[ $line =~ $pattern ]] || fail "not the line: $line"
+awk -v accuracy="${BASH_REMATCH[1]}" 'BEGIN { exit !(accuracy > 0.75) }' || fail "learned: $line"
+
+# ---- The same seed gives the same numbers, on any number of threads. ----
+without_seconds() { sed -E 's/ seconds=[^ ]+//' <<<"$1"; }
+for threads in 0 1 3; do
+  again=$("$mnist" "${short[@]}" --threads=$threads)
+  [[ $(without_seconds "$again") == "$(without_seconds "$line")" ]] ||
+    fail "--threads=$threads gives $again, not $line"
+done
+other=$("$mnist" "${short[@]}" --seed=4)
+[[ ${other%% *} != "${line%% *}" ]] || fail "--seed has no effect: $other"
+
+# ---- With progress: the model's table, an epoch's line, the confusion matrix, the last line. ----
+"$mnist" "${short[@]}" --noquiet --validation=test >"$scratch/out"
+for text in '^fc1 .*100,480' '^total .*109,386' '^Epoch 1/1  63/63  loss .* validation loss' \
+  'taken for$' '^Test accuracy [0-9.]+ %'; do
+  grep -qE "$text" "$scratch/out" || fail "no \"$text\" in $(cat "$scratch/out")"
+done
+[[ $(without_seconds "$(tail -n 1 "$scratch/out")") == "$(without_seconds "$line")" ]] ||
+  fail "progress changes the result: $(tail -n 1 "$scratch/out")"
+
+# ---- Mistakes: a non-zero exit, and one line on stderr that names the problem. ----
+# refused TEXT FLAG...
+refused() {
+  local text=$1 code=0
+  shift
+  "$mnist" --data="$data" --quiet "$@" >"$scratch/out" 2>"$scratch/err" || code=$?
+  [[ $code != 0 && $code -lt 128 ]] || fail "$*: exit $code"
+  [[ ! -s $scratch/out ]] || fail "$*: printed $(cat "$scratch/out")"
+  [[ $(wc -l <"$scratch/err") == 1 ]] || fail "$*: not one line: $(cat "$scratch/err")"
+  grep -qF -- "$text" "$scratch/err" || fail "$*: no \"$text\" in $(cat "$scratch/err")"
+}
+refused "bogus" --bogus=1
+refused "'epochs'" --epochs=many
+refused 'unexpected argument "train"' train
+refused 'unknown model "vgg"; known: cnn32_64_d128,' --model=vgg
+refused 'unknown optimizer "lion"; known: sgd, momentum, rmsprop, adam' --optimizer=lion
+refused 'unknown activation "gelu"; known: sigmoid, tanh, relu' --model=mlp --activation=gelu
+refused "--epochs=-1 is negative" --epochs=-1
+refused "--batch_size=-5 is negative" --batch_size=-5
+refused "--subset=-1 is negative" --subset=-1
+refused "--threads=-2 is negative" --threads=-2
+refused "--learning_rate" --learning_rate=-0.1
+refused "--learning_rate" --learning_rate=nan
+refused "--validation=train; known: none, test" --validation=train
+refused "60001 of 60000 examples" --subset=60001
+refused "$scratch/nowhere" --data="$scratch/nowhere"
+
+# Each of the files cut short, within gzip's header and within the data.
+for file in train-images-idx3-ubyte train-labels-idx1-ubyte t10k-images-idx3-ubyte \
+  t10k-labels-idx1-ubyte; do
+  for bytes in 0 5 3000; do
+    rm -rf "$scratch/cut"
+    mkdir "$scratch/cut"
+    cp -L "$data"/*.gz "$scratch/cut"
+    rm -f "$scratch/cut/$file.gz"
+    head -c "$bytes" "$data/$file.gz" >"$scratch/cut/$file.gz"
+    refused "$scratch/cut/$file.gz" --data="$scratch/cut"
+  done
+done
+
+# ---- A loss that explodes ends with the op's name, not with NaN accuracies. ----
+refused "the first value that is not finite" --model=mlp --optimizer=sgd --learning_rate=1e30 \
+  --subset=2000 --epochs=2
+
+# ---- Ctrl-C: the step is completed, the model tested, the last line printed, exit 130. ----
+# Background jobs of a script ignore SIGINT, hence the monitor mode.
+set -m
+"$mnist" --data="$data" --model=mlp --epochs=100000 --subset=2000 --seed=3 \
+  >"$scratch/out" 2>"$scratch/err" &
+program=$!
+set +m
+until grep -q "^Epoch 1/" "$scratch/out"; do
+  kill -0 "$program" 2>/dev/null || fail "ended early: $(cat "$scratch/err")"
+  sleep 0.05
+done
+kill -INT "$program"
+code=0
+wait "$program" || code=$?
+program=
+[[ $code == 130 ]] || fail "interrupted: exit $code"
+[[ ! -s $scratch/err ]] || fail "interrupted: $(cat "$scratch/err")"
+grep -q "^Interrupted after [0-9]* steps" "$scratch/out" || fail "interrupted: no such line"
+last=$(tail -n 1 "$scratch/out")
+[[ $last =~ ^test_accuracy=.*\ epochs=[0-9]+\ .*model=mlp\ seed=3$ ]] || fail "last line: $last"

@@ -1,0 +1,360 @@
+// Fit: it learns, the same bits for the same seed on any number of threads; it stops at a loss that
+// is not finite and at Ctrl-C; what it prints where.
+#include "nn/train/fit.h"
+
+#include <csignal>
+#include <cstdio>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "nn/layers.h"
+#include "nn/module.h"
+#include "tensor/parallel.h"
+#include "tests/tensor/thrown_message.h"
+
+namespace wengert {
+namespace {
+
+struct Mlp {
+  nn::Dense fc1, fc2;
+  nn::Dropout dropout;
+
+  Mlp(int64_t in, int64_t hidden, Generator& rng, double rate = 0)
+      : fc1({.in = in, .out = hidden}, rng), fc2({.in = hidden, .out = 2}, rng), dropout{rate} {}
+  Variable operator()(const Variable& x) const { return fc2(dropout(Tanh(fc1(x)))); }
+  template <class V>
+  void Visit(V&& v) {
+    v("fc1", fc1), v("fc2", fc2);
+  }
+};
+
+struct Data {
+  Tensor images, labels;
+};
+// Two clouds: around (1, .., 1) and (-1, .., -1), none closer to the middle than half way.
+Data Clouds(int64_t examples, int64_t features) {
+  Generator rng(11);
+  Tensor images = Uniform({examples, features}, rng, -0.5, 0.5).value().Clone();
+  std::vector<int32_t> labels;
+  for (int64_t i = 0; i < examples; ++i) {
+    labels.push_back(static_cast<int32_t>(i * 7 % 3 == 0));
+    for (int64_t f = 0; f < features; ++f) {
+      images.mutable_data<float>()[i * features + f] += labels.back() ? 1 : -1;
+    }
+  }
+  return {images, Tensor::FromVector(labels)};
+}
+
+std::vector<Tensor> Clones(const std::vector<Parameter>& parameters) {
+  std::vector<Tensor> values;
+  for (const Parameter& p : parameters) values.push_back(p.value().Clone());
+  return values;
+}
+void ExpectSameBits(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
+  EXPECT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(BitwiseEqual(a[i], b[i])) << "tensor " << i;
+}
+
+// What was written to a FitOptions.out that is not a terminal.
+class OutputFile {
+ public:
+  OutputFile() : file_(std::tmpfile()) {}
+  ~OutputFile() { std::fclose(file_); }
+  std::FILE* file() const { return file_; }
+  std::string Text() const {
+    std::rewind(file_);
+    std::string text;
+    for (int c; (c = std::fgetc(file_)) != EOF;) text += static_cast<char>(c);
+    return text;
+  }
+
+ private:
+  std::FILE* file_;
+};
+
+// A small model about to be trained.
+struct Training {
+  Generator rng{1};
+  Data data = Clouds(60, 4);
+  Mlp model{4, 8, rng};
+  std::vector<Parameter> parameters = Parameters(model);
+  Sgd optimizer{parameters, {.learning_rate = 0.1}};
+  Loader loader{data.images, data.labels, {.batch_size = 16}};  // 16, 16, 16, 12
+  Objective objective = Classification(model);
+
+  FitResult Run(const FitOptions& options) {
+    return Fit(objective, optimizer, loader, rng, options);
+  }
+};
+
+TEST(FitTest, LearnsASeparableSet) {
+  Training t;
+  const Metrics before = EvaluateObjective(t.objective, t.loader);
+  const FitResult result = t.Run({.epochs = 20, .quiet = true});
+  const Metrics after = EvaluateObjective(t.objective, t.loader);
+  EXPECT_LT(after.loss, 0.2 * before.loss);
+  EXPECT_EQ(after.accuracy, 1);
+  EXPECT_EQ(after.examples, 60);
+  EXPECT_EQ(result.epochs, 20);
+  EXPECT_EQ(result.steps, 20 * 4);
+  EXPECT_EQ(t.optimizer.steps(), 20 * 4);
+  EXPECT_EQ(result.training.accuracy, 1);
+  EXPECT_EQ(result.training.examples, 60);
+  EXPECT_GE(result.seconds, 0);
+  EXPECT_FALSE(result.interrupted);
+}
+
+TEST(FitTest, WithoutEpochsDoesNothing) {
+  Training t;
+  const std::vector<Tensor> before = Clones(t.parameters);
+  const FitResult result = t.Run({.epochs = 0, .quiet = true});
+  EXPECT_EQ(result.epochs, 0);
+  EXPECT_EQ(result.steps, 0);
+  ExpectSameBits(Clones(t.parameters), before);
+}
+
+// The last batch is smaller: a mean of the batches' means would be another number.
+TEST(FitTest, MetricsAreMeansOverTheExamples) {
+  Training t;
+  t.optimizer.set_learning_rate(0);
+  const FitResult result = t.Run({.quiet = true});
+  const Loader whole(t.data.images, t.data.labels, {.batch_size = 60});
+  const Metrics all = EvaluateObjective(t.objective, whole);
+  EXPECT_NEAR(result.training.loss, all.loss, 1e-6);
+  EXPECT_NEAR(result.training.accuracy, all.accuracy, 1e-12);
+  EXPECT_NEAR(EvaluateObjective(t.objective, t.loader).loss, all.loss, 1e-6);
+}
+
+std::vector<Tensor> TrainedWeights(uint64_t seed, int threads) {
+  const int before = NumThreads();
+  SetNumThreads(threads);
+  const Data data = Clouds(300, 100);
+  Generator rng(seed);
+  Mlp model(100, 256, rng, /*rate=*/0.3);
+  Adam optimizer(Parameters(model));
+  const Loader loader(data.images, data.labels, {.batch_size = 128, .shuffle = true, .seed = seed});
+  Fit(Classification(model), optimizer, loader, rng, {.epochs = 3, .quiet = true});
+  SetNumThreads(before);
+  return Clones(optimizer.parameters());
+}
+
+TEST(FitTest, OneSeedGivesOneResultOnAnyNumberOfThreads) {
+  const std::vector<Tensor> weights = TrainedWeights(5, 2);
+  ExpectSameBits(TrainedWeights(5, 2), weights);
+  ExpectSameBits(TrainedWeights(5, 1), weights);
+  ExpectSameBits(TrainedWeights(5, 3), weights);
+  EXPECT_FALSE(BitwiseEqual(TrainedWeights(6, 2)[0], weights[0]));
+}
+
+TEST(FitTest, LayersTrainInFitAndInferInEvaluation) {
+  Training t;
+  std::vector<bool> training;
+  const Objective watched = [&](const Batch& batch) {
+    training.push_back(TrainingScope::active());
+    return t.objective(batch);
+  };
+  const FitOptions options{.quiet = true,
+                           .validate = [&] { return EvaluateObjective(watched, t.loader); }};
+  Fit(watched, t.optimizer, t.loader, t.rng, options);
+  EXPECT_EQ(training, (std::vector<bool>{1, 1, 1, 1, 0, 0, 0, 0}));
+}
+
+// Runs t, which must fail in its step 3, and expects the parameters after two steps.
+void ExpectStopsBeforeStepThree(Training& t, const std::string& op, const std::string& reading) {
+  Training two;
+  two.loader = Loader(two.data.images, two.data.labels, {.batch_size = 16, .limit = 32});
+  two.Run({.quiet = true});
+  const std::string text = ThrownMessage([&] { t.Run({.epochs = 2, .quiet = true}); });
+  EXPECT_EQ(text.find(op), 0u) << text;
+  EXPECT_NE(text.find(reading), std::string::npos) << text;
+  EXPECT_EQ(t.optimizer.steps(), 2);
+  ExpectSameBits(Clones(t.parameters), Clones(two.parameters));
+}
+
+TEST(FitTest, ANanInAnImageStopsBeforeTheStep) {
+  Training t;
+  t.data.images.mutable_data<float>()[4 * 40 + 1] = std::numeric_limits<float>::quiet_NaN();
+  ExpectStopsBeforeStepThree(t, "[matmul]", "reading fc1/weight");
+}
+
+TEST(FitTest, TheLogarithmOfANegativeStopsBeforeTheStep) {
+  Training t;
+  t.objective = [&t](const Batch& batch) {
+    Outcome outcome = Classification(t.model)(batch);
+    if (batch.index == 2) outcome.loss = outcome.loss + Mean(Log(Mean(batch.images) - 5));
+    return outcome;
+  };
+  ExpectStopsBeforeStepThree(t, "[log]", __FILE__);
+}
+
+TEST(FitTest, APoisonedParameterStopsBeforeTheFirstStep) {
+  Training t;
+  Tensor poisoned = t.model.fc2.weight.value().Clone();
+  poisoned.mutable_data<float>()[3] = std::numeric_limits<float>::infinity();
+  t.model.fc2.weight.Set(poisoned);
+  const std::vector<Tensor> before = Clones(t.parameters);
+  const std::string text = ThrownMessage([&] { t.Run({.quiet = true}); });
+  EXPECT_EQ(text.find("[matmul]"), 0u) << text;
+  EXPECT_NE(text.find("reading fc2/weight"), std::string::npos) << text;
+  EXPECT_EQ(t.optimizer.steps(), 0);
+  ExpectSameBits(Clones(t.parameters), before);
+}
+
+// The search for the op draws what the failed step drew, else it would often find nothing.
+TEST(FitTest, ARandomFailureIsFoundAgain) {
+  for (uint64_t seed = 0; seed < 8; ++seed) {
+    Training t;
+    t.rng = Generator(seed);
+    t.objective = [&t](const Batch& batch) {
+      Outcome outcome = Classification(t.model)(batch);
+      const Variable kept = Dropout(Variable(Tensor::Ones({1})), 0.5);  // 0 or 2
+      outcome.loss = outcome.loss + Sum(Log(kept - 1));
+      return outcome;
+    };
+    const std::string text = ThrownMessage([&] { t.Run({.epochs = 10, .quiet = true}); });
+    EXPECT_EQ(text.find("[log]"), 0u) << text;
+  }
+}
+
+TEST(FitTest, QuietPrintsNothing) {
+  Training t;
+  const OutputFile out;
+  t.Run({.epochs = 2, .quiet = true, .out = out.file()});
+  EXPECT_EQ(out.Text(), "");
+}
+
+TEST(FitTest, PrintsOnePlainLineAnEpochWhereThereIsNoTerminal) {
+  Training t;
+  const OutputFile out;
+  int validations = 0;
+  t.Run({.epochs = 3, .out = out.file(), .validate = [&] {
+           ++validations;
+           EXPECT_EQ(t.optimizer.steps(), 4 * validations);
+           return Metrics{.loss = 0.5, .accuracy = 0.75, .examples = 4};
+         }});
+  EXPECT_EQ(validations, 3);
+  const std::string text = out.Text();
+  EXPECT_EQ(text.find('\r'), std::string::npos);
+  EXPECT_EQ(text.find('\033'), std::string::npos);
+  size_t start = 0;
+  for (int epoch = 1; epoch <= 3; ++epoch) {
+    const size_t end = text.find('\n', start);
+    EXPECT_NE(end, std::string::npos);
+    const std::string line = text.substr(start, end - start);
+    EXPECT_EQ(line.find("Epoch " + std::to_string(epoch) + "/3  4/4  loss 0."), 0u) << line;
+    EXPECT_NE(line.find(" %  "), std::string::npos) << line;
+    EXPECT_NE(line.find(" examples/s  "), std::string::npos) << line;
+    EXPECT_NE(line.find(" left  validation loss 0.5000  accuracy 75.00 %"), std::string::npos)
+        << line;
+    start = end + 1;
+  }
+  EXPECT_EQ(start, text.size());
+}
+
+TEST(FitTest, ShowsNoAccuracyWhereThereIsNone) {
+  Training t;
+  t.objective = [&t](const Batch& batch) {
+    return Outcome{.loss = Mean(Square(t.model(batch.images))), .correct = {}};
+  };
+  const OutputFile out;
+  const FitResult result = t.Run({.epochs = 1, .out = out.file()});
+  EXPECT_EQ(out.Text().find("accuracy"), std::string::npos) << out.Text();
+  EXPECT_GT(result.training.loss, 0);
+  EXPECT_GT(EvaluateObjective(t.objective, t.loader).loss, 0);
+}
+
+volatile std::sig_atomic_t own_handler_calls = 0;
+void OwnHandler(int) { own_handler_calls = own_handler_calls + 1; }
+using Handler = void (*)(int);
+Handler CurrentHandler(int signal) {
+  struct sigaction action = {};
+  sigaction(signal, nullptr, &action);
+  return action.sa_handler;
+}
+
+// Raises `signal` in step `step` of each run.
+Objective Raising(Training& t, int signal, int step, int times = 1) {
+  auto steps = std::make_shared<int>(0);
+  return [&t, signal, step, times, steps](const Batch& batch) {
+    if (++*steps == step) {
+      for (int i = 0; i < times; ++i) std::raise(signal);
+    }
+    return Classification(t.model)(batch);
+  };
+}
+
+TEST(FitInterruptTest, StopsAfterTheStepAndRestoresTheHandlers) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const Handler before_int = std::signal(SIGINT, &OwnHandler);
+    const Handler before_term = std::signal(SIGTERM, &OwnHandler);
+    own_handler_calls = 0;
+    Training t, undisturbed;
+    t.objective = Raising(t, signal, 6);
+    int validations = 0;
+    const auto validate = [&] { return ++validations, Metrics{}; };
+    const FitResult result = t.Run({.epochs = 3, .quiet = true, .validate = validate});
+    EXPECT_TRUE(result.interrupted);
+    EXPECT_EQ(result.steps, 6);
+    EXPECT_EQ(result.epochs, 1);
+    EXPECT_EQ(result.training.examples, 32);
+    EXPECT_EQ(validations, 1);
+    EXPECT_EQ(t.optimizer.steps(), 6);
+    EXPECT_EQ(own_handler_calls, 0);
+    EXPECT_EQ(CurrentHandler(SIGINT), &OwnHandler);
+    EXPECT_EQ(CurrentHandler(SIGTERM), &OwnHandler);
+    std::raise(signal);
+    EXPECT_EQ(own_handler_calls, 1);
+
+    // The step was completed: without the signal the same six steps give the same weights.
+    undisturbed.Run({.epochs = 1, .quiet = true});
+    undisturbed.loader = Loader(t.data.images, t.data.labels, {.batch_size = 16, .limit = 32});
+    undisturbed.Run({.epochs = 1, .quiet = true});
+    ExpectSameBits(Clones(t.parameters), Clones(undisturbed.parameters));
+
+    // The next run is not interrupted by the old signal.
+    EXPECT_FALSE(undisturbed.Run({.epochs = 1, .quiet = true}).interrupted);
+    std::signal(SIGINT, before_int);
+    std::signal(SIGTERM, before_term);
+  }
+}
+
+TEST(FitInterruptTest, HandlersAreRestoredAfterAnError) {
+  const Handler before = std::signal(SIGINT, &OwnHandler);
+  Training t;
+  t.objective = [](const Batch&) -> Outcome { throw Error("test", "no objective"); };
+  EXPECT_EQ(ThrownMessage([&] { t.Run({.quiet = true}); }), "[test] no objective");
+  EXPECT_EQ(CurrentHandler(SIGINT), &OwnHandler);
+  std::signal(SIGINT, before);
+}
+
+TEST(FitInterruptDeathTest, ASecondSignalEndsTheProcess) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        Training t;
+        t.objective = Raising(t, SIGINT, 2, /*times=*/2);
+        t.Run({.quiet = true});
+      },
+      ::testing::KilledBySignal(SIGINT), "");
+}
+
+TEST(ConfusionMatrixTest, CountsLabelsByRow) {
+  // The "model" takes the class that the image names.
+  const Tensor images = Tensor::FromVector<float>({0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 1}, {4, 3});
+  const Tensor labels = Tensor::FromVector<int32_t>({1, 2, 0, 1});  // taken for 1, 2, 0, 2
+  const Loader loader(images, labels, {.batch_size = 3});
+  const Tensor matrix = ConfusionMatrix([](const Variable& x) { return x; }, loader, 3);
+  EXPECT_EQ(matrix.ToVector<int64_t>(), (std::vector<int64_t>{1, 0, 0, 0, 1, 1, 0, 0, 1}));
+  EXPECT_EQ(ConfusionMatrixText(matrix),
+            "label     0     1     2   taken for\n"
+            "    0     1     0     0\n"
+            "    1     0     1     1\n"
+            "    2     0     0     1\n");
+}
+
+}  // namespace
+}  // namespace wengert
