@@ -145,6 +145,10 @@ Variable Checkpoint(const Function& f, std::vector<Variable> inputs, SourceLocat
     for (const Variable& input : inputs) recorded->outside.push_back(internal::Alias(input));
     recorded->first_sequence = thread_state.next_sequence;
     recorded->output = f(recorded->outside);
+    if (!recorded->output.defined()) {
+      Error error("checkpoint", "the function returned an undefined Variable");
+      internal::RethrowWithPlace(error, inputs, where);
+    }
   }
   absl::flat_hash_map<const Node*, Node*> seen;
   const std::vector<Entry> nodes = NodesInside(*recorded, seen);

@@ -4,13 +4,16 @@
 //   struct SoftmaxCrossEntropyOp : Composite<SoftmaxCrossEntropyOp> {
 //     static constexpr std::string_view kName = "softmax_cross_entropy";
 //     static constexpr std::string_view kGradientName = "softmax_cross_entropy_gradient";
-//     std::vector<Variable> Definition(VariableSpan x) const;       // in ops
-//     bool HasKernel(VariableSpan x) const;                         // else the Definition is
-//     recorded Specs Infer(VariableSpan x) const;                            // residuals last void
-//     Kernel(TensorSpan x, absl::Span<Tensor> y) const; void GradientKernel(TensorSpan x,
-//     TensorSpan y, TensorSpan dy, Needs needs,
-//                         absl::Span<Tensor> dx) const;             // dx of what is needed, in
-//                         order
+//     // In ops.
+//     std::vector<Variable> Definition(VariableSpan x) const;
+//     // False where the Definition is to be recorded instead.
+//     bool HasKernel(VariableSpan x) const;
+//     // Residuals last.
+//     Specs Infer(VariableSpan x) const;
+//     void Kernel(TensorSpan x, absl::Span<Tensor> y) const;
+//     // dx: of the inputs that are needed, in order.
+//     void GradientKernel(TensorSpan x, TensorSpan y, TensorSpan dy, Needs needs,
+//                         absl::Span<Tensor> dx) const;
 //   };
 //
 // Evaluating it runs Kernel. Its vjp records a second composite whose kernel is GradientKernel and

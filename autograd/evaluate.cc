@@ -146,7 +146,6 @@ class Evaluation {
     SmallArray<const Tensor*, 8> in(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) in[i] = &inputs[i].output();
     absl::InlinedVector<std::pair<Tensor*, int>, 4> donated;  // donor, output
-    bool started = false;
     try {
       if (!op.makes_outputs) {
         for (int o = 0; o < node.num_outputs; ++o) {
@@ -166,25 +165,23 @@ class Evaluation {
         }
       }
       ++thread_state.kernel_calls;
-      started = true;
       op.forward(node, {in.data(), in.size()},
                  {node.outputs(), static_cast<size_t>(node.num_outputs)});
       if (thread_state.anomaly) CheckFinite(node, in);
     } catch (Error& error) {
-      Undo(node, started ? Donations() : Donations(donated));
+      Undo(node, donated);
       if (!error.has_place()) error.AddPlace(node.where(), LayerPath(node));
       throw;
     } catch (...) {
-      Undo(node, started ? Donations() : Donations(donated));
+      Undo(node, donated);
       throw;
     }
     if (node.pending_slot) PendingList::Remove(&node);
   }
 
-  // After an exception: the node is pending again. Its inputs get back what they gave, unless the
-  // kernel may have written to it: then they are pending again too.
-  using Donations = absl::Span<const std::pair<Tensor*, int>>;
-  static void Undo(Node& node, Donations donated) {
+  // After an exception: the node is pending again, and its inputs have what they gave. It is as it
+  // was, since an op that donates does not throw once it has written.
+  static void Undo(Node& node, absl::Span<const std::pair<Tensor*, int>> donated) {
     for (const auto& [donor, o] : donated) node.GiveBackOutput(o, *donor);
     for (int o = 0; o < node.num_outputs; ++o) Node::DropValue(node.outputs()[o]);
   }

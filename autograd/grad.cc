@@ -343,6 +343,7 @@ std::vector<Variable> Grad(VariableSpan outputs, VariableSpan inputs, const Grad
 
 ValueAndGradients ValueAndGrad(absl::FunctionRef<Variable()> f,
                                absl::Span<const Parameter> parameters) {
+  const NoGradGuard with_grad(/*no_grad=*/false);
   std::vector<Variable> leaves;
   leaves.reserve(parameters.size());
   for (const Parameter& parameter : parameters) leaves.push_back(parameter.variable());

@@ -44,7 +44,8 @@ struct ValueAndGradients {
 ValueAndGradients ValueAndGrad(absl::FunctionRef<Variable()> f,
                                absl::Span<const Parameter> parameters);
 
-// A function of several variables, for the transforms below.
+// A function of several variables, for the transforms below. They differentiate it inside a
+// NoGradGuard too.
 using Function = std::function<Variable(VariableSpan)>;
 
 // Directional derivative: {f(x), df(x)[tangents]}. Made of two vjps, so no op carries a second

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "autograd/accumulate.h"
 #include "autograd/grad.h"
+#include "autograd/modes.h"
 #include "autograd/op.h"
 #include "autograd/slice.h"
 
@@ -108,6 +109,7 @@ Variable JacobianOf(const Variable& y, const Variable& x) {
 
 std::pair<Variable, Variable> Jvp(const Function& f, VariableSpan x, VariableSpan tangents) {
   CheckSameShapes(x, tangents, "jvp");
+  const NoGradGuard with_grad(/*no_grad=*/false);
   const std::vector<Variable> aliases = Aliases(x);
   Variable y = f(aliases);
   Variable zero(Tensor::Zeros(y.shape(), y.dtype()));
@@ -124,6 +126,7 @@ std::pair<Variable, Variable> Jvp(const Function& f, VariableSpan x, VariableSpa
 
 std::vector<Variable> Hvp(const Function& f, VariableSpan x, VariableSpan vector) {
   CheckSameShapes(x, vector, "hvp");
+  const NoGradGuard with_grad(/*no_grad=*/false);
   const std::vector<Variable> aliases = Aliases(x);
   const Variable y = f(aliases);
   const std::vector<Variable> gradients =
@@ -135,11 +138,13 @@ std::vector<Variable> Hvp(const Function& f, VariableSpan x, VariableSpan vector
 }
 
 Variable Jacobian(const std::function<Variable(const Variable&)>& f, const Variable& x) {
+  const NoGradGuard with_grad(/*no_grad=*/false);
   const Variable alias = internal::Alias(x);
   return JacobianOf(f(alias), alias);
 }
 
 Variable Hessian(const std::function<Variable(const Variable&)>& f, const Variable& x) {
+  const NoGradGuard with_grad(/*no_grad=*/false);
   const Variable alias = internal::Alias(x);
   const Variable y = f(alias);
   return JacobianOf(Grad(y, alias, {.create_graph = true, .unused = Unused::kZero}), alias);

@@ -1,6 +1,7 @@
 // Trains a model on MNIST and tests it.
 #include "data/mnist.h"
 
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
@@ -44,8 +45,13 @@ absl::Status CheckFlags() {
       return absl::InvalidArgumentError(absl::StrCat("--", name, "=", value, " is negative"));
     }
   }
-  if (!(absl::GetFlag(FLAGS_learning_rate) >= 0)) {
-    return absl::InvalidArgumentError("--learning_rate must be positive");
+  const double rate = absl::GetFlag(FLAGS_learning_rate);
+  if (!(rate >= 0 && std::isfinite(rate))) {
+    return absl::InvalidArgumentError(absl::StrCat("--learning_rate=", rate, " is not a rate"));
+  }
+  constexpr int kMostThreads = 1024;
+  if (absl::GetFlag(FLAGS_threads) > kMostThreads) {
+    return absl::InvalidArgumentError(absl::StrCat("--threads: at most ", kMostThreads));
   }
   const std::string validation = absl::GetFlag(FLAGS_validation);
   if (validation != "none" && validation != "test") {
@@ -77,6 +83,11 @@ absl::StatusOr<int> Run() {
 
   absl::StatusOr<Mnist> data = LoadMnist(absl::GetFlag(FLAGS_data));
   if (!data.ok()) return data.status();
+  if (absl::GetFlag(FLAGS_subset) > data->train.images.dim(0)) {
+    return absl::InvalidArgumentError(absl::StrCat("--subset=", absl::GetFlag(FLAGS_subset),
+                                                   ": there are ", data->train.images.dim(0),
+                                                   " images"));
+  }
   const Loader training(data->train.images, data->train.labels,
                         {.batch_size = recipe.batch_size,
                          .shuffle = true,
@@ -102,6 +113,9 @@ absl::StatusOr<int> Run() {
                 static_cast<long long>(result.steps));
   }
   const Metrics metrics = EvaluateObjective(objective, test);
+  if (!std::isfinite(metrics.loss)) {
+    return absl::InternalError(absl::StrCat("the test loss is ", metrics.loss));
+  }
   if (!quiet) {
     const Tensor confusion = ConfusionMatrix(model->forward, test, 10);
     std::printf("\n%s\nTest accuracy %.2f %%, loss %.4f, after %.1f s of training\n",

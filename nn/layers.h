@@ -8,7 +8,7 @@
 
 namespace wengert::nn {
 
-// x: [..., in] -> [..., out]; y = x weight + bias.
+// x: [..., in] of rank 2 or more -> [..., out]; y = x weight + bias.
 struct Dense {
   struct Options {
     int64_t in, out;

@@ -9,9 +9,34 @@
 
 namespace wengert {
 
+namespace {
+
+// While it lives, recording evaluates nothing.
+class LiftPendingLimits {
+ public:
+  LiftPendingLimits() : limits_(GetPendingLimits()) {
+    constexpr int64_t kNone = int64_t{1} << 60;
+    SetPendingLimits({.nodes = kNone, .bytes = kNone});
+  }
+  ~LiftPendingLimits() { SetPendingLimits(limits_); }
+  LiftPendingLimits(const LiftPendingLimits&) = delete;
+
+ private:
+  PendingLimits limits_;
+};
+
+}  // namespace
+
 Optimizer::Optimizer(std::vector<Parameter> parameters, double learning_rate, int states)
     : parameters_(std::move(parameters)), learning_rate_(learning_rate) {
-  for (const Parameter& parameter : parameters_) {
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const Parameter& parameter = parameters_[i];
+    for (size_t k = 0; k < i; ++k) {
+      if (parameter.SharesWith(parameters_[k])) {
+        throw Error("optimizer", absl::StrCat("parameter ", i, " ", std::string(parameter.name()),
+                                              " is parameter ", k, " again"));
+      }
+    }
     std::vector<Variable>& state = states_.emplace_back();
     for (int i = 0; i < states; ++i) {
       state.push_back(Tensor::Zeros(parameter.shape(), parameter.dtype()));
@@ -25,10 +50,14 @@ void Optimizer::Step(const std::vector<Variable>& gradients) {
                                           " parameters"));
   }
   for (size_t i = 0; i < gradients.size(); ++i) {
-    if (!(gradients[i].shape() == parameters_[i].shape())) {
-      throw Error("optimizer", absl::StrCat("gradient ", ToString(gradients[i].shape()), " for ",
-                                            std::string(parameters_[i].name()),
-                                            ToString(parameters_[i].shape())));
+    const Variable& gradient = gradients[i];
+    const Parameter& parameter = parameters_[i];
+    if (!(gradient.shape() == parameter.shape()) || gradient.dtype() != parameter.dtype()) {
+      throw Error(
+          "optimizer",
+          absl::StrCat("gradient ", std::string(Name(gradient.dtype())), ToString(gradient.shape()),
+                       " for ", std::string(parameter.name()), " ",
+                       std::string(Name(parameter.dtype())), ToString(parameter.shape())));
     }
   }
   Evaluate(gradients);  // so that only the updates are left to run
@@ -39,6 +68,7 @@ void Optimizer::Step(const std::vector<Variable>& gradients) {
   std::vector<Variable> all;
   {
     const EagerGuard together(false);
+    const LiftPendingLimits unbounded;
     for (size_t i = 0; i < parameters_.size(); ++i) {
       std::vector<Variable> values{parameters_[i].Take()};
       for (Variable& state : states_[i]) values.push_back(std::move(state));

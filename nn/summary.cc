@@ -74,6 +74,7 @@ ModelSummary SummarizeGraph(absl::FunctionRef<Variable(const Variable&)> forward
   placeholder.spec = {input, dtype};
   const Variable x = Apply(placeholder, {});
   const Variable y = forward(x);
+  if (!y.defined() || y.node()->leaf()) return {};  // nothing is computed
 
   std::vector<const Node*> nodes{y.node()};
   absl::flat_hash_set<const Node*> seen{y.node()};

@@ -171,8 +171,8 @@ constexpr OpTable kWhereTable = MakeTable(
 
 // ---- Recording ----
 
-Variable Record(const OpTable* table, VariableSpan inputs, const Spec& spec, const Attributes& attributes,
-                SourceLocation where) {
+Variable Record(const OpTable* table, VariableSpan inputs, const Spec& spec,
+                const Attributes& attributes, SourceLocation where) {
   const internal::Recording recording =
       internal::BeginRecord(table, inputs, {&spec, 1}, /*residuals=*/0, where);
   new (recording.attributes) Attributes(attributes);

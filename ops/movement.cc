@@ -297,6 +297,17 @@ std::vector<Variable> Split(const Variable& x, absl::Span<const int64_t> lengths
   return parts;
 }
 
+std::vector<int64_t> internal::EqualParts(const Variable& x, int axis, int n,
+                                          SourceLocation where) {
+  const int64_t dim = x.shape()[Axis(axis, x.rank(), "chunk", x, where)];
+  if (dim % n != 0) {
+    Throw("chunk",
+          absl::StrCat("axis ", axis, " of ", ToString(x.shape()), " has no ", n, " equal parts"),
+          {&x, 1}, where);
+  }
+  return std::vector<int64_t>(n, dim / n);
+}
+
 Variable Squeeze(const Variable& x, int axis, SourceLocation where) {
   axis = Axis(axis, x.rank(), "squeeze", x, where);
   Shape shape = x.shape();

@@ -114,6 +114,10 @@ Variable Stack(VariableSpan parts, int axis = 0, SourceLocation where = SourceLo
 // Consecutive pieces of the given lengths, which add up to the axis.
 std::vector<Variable> Split(const Variable& x, absl::Span<const int64_t> lengths, int axis,
                             SourceLocation where = SourceLocation::current());
+namespace internal {
+// The lengths of n equal parts of the axis; throws Error where there are none.
+std::vector<int64_t> EqualParts(const Variable& x, int axis, int n, SourceLocation where);
+}  // namespace internal
 // n equal pieces: auto [i, f, g, o] = Chunk<4>(gates, -1).
 template <int n>
 std::array<Variable, n> Chunk(const Variable& x, int axis,
@@ -230,11 +234,8 @@ Variable MeanSquaredError(const Variable& prediction, const Variable& target,
 
 template <int n>
 std::array<Variable, n> Chunk(const Variable& x, int axis, SourceLocation where) {
-  const WhereScope scope(where);
-  const int64_t dim = x.dim(axis);
-  if (dim % n != 0) throw Error("chunk", ToString(x.shape()) + " has no equal parts there");
-  std::vector<int64_t> lengths(n, dim / n);
-  std::vector<Variable> parts = Split(x, lengths, axis);
+  const std::vector<int64_t> lengths = internal::EqualParts(x, axis, n, where);
+  std::vector<Variable> parts = Split(x, lengths, axis, where);
   std::array<Variable, n> chunks;
   std::move(parts.begin(), parts.end(), chunks.begin());
   return chunks;

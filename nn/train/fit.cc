@@ -91,14 +91,16 @@ FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& lo
     }
     result.training = running.Mean();
     result.seconds += std::chrono::duration<double>(Clock::now() - start).count();
-    result.epochs += !result.interrupted;
+    const bool complete = state.step == loader.batches();
+    result.epochs += complete;
     std::string validation;
-    if (options.validate && !result.interrupted) {
+    if (options.validate && complete) {
       const Metrics metrics = options.validate();
       validation = absl::StrFormat("  validation loss %.4f  accuracy %.2f %%", metrics.loss,
                                    100 * metrics.accuracy);
     }
     progress.EndEpoch(state, validation);
+    result.interrupted |= InterruptScope::requested();
   }
   return result;
 }
@@ -125,7 +127,13 @@ Tensor ConfusionMatrix(const std::function<Variable(const Variable&)>& model, co
   for (const Batch& batch : loader.Epoch(0)) {
     const std::vector<int64_t> taken = ArgMax(model(batch.images), -1).value().ToVector<int64_t>();
     const std::vector<int64_t> labels = batch.labels.ToVector<int64_t>();
-    for (size_t i = 0; i < labels.size(); ++i) ++counts[labels[i] * classes + taken[i]];
+    for (size_t i = 0; i < labels.size(); ++i) {
+      if (labels[i] < 0 || labels[i] >= classes || taken[i] >= classes) {
+        throw Error("confusion_matrix", absl::StrCat("label ", labels[i], ", taken for ", taken[i],
+                                                     ", of ", classes, " classes"));
+      }
+      ++counts[labels[i] * classes + taken[i]];
+    }
   }
   return matrix;
 }

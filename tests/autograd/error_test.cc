@@ -228,5 +228,38 @@ TEST(ErrorTest, AnAnomalyLeavesThePendingValuesRight) {
   EXPECT_TRUE(std::isinf(y.value().at<float>({3})));
 }
 
+// Takes its input's buffer; fails before it writes while `*on`.
+struct InPlaceOp : Op<InPlaceOp> {
+  static constexpr std::string_view kName = "in_place";
+  static constexpr bool kDonates = true;
+  static constexpr bool kDifferentiable = false;
+  const bool* on;
+  Spec Infer(VariableSpan x) const { return {x[0].shape(), x[0].dtype()}; }
+  void Forward(TensorSpan x, Tensor& y) const {
+    if (*on) throw Error(kName, "not yet");
+    for (int64_t i = 0; i < y.size(); ++i) {
+      y.mutable_data<float>()[i] = x[0].data<float>()[i] + 1;
+    }
+  }
+};
+
+TEST(ErrorTest, ADonatedBufferIsGivenBack) {
+  for (const bool leaf : {false, true}) {
+    bool on = true;
+    Variable y;
+    {
+      Variable x = Tensor::Full({2048}, 5);  // no other handle: its buffer is free to be taken
+      if (!leaf) {
+        x = x * 2;
+        x.value();
+      }
+      y = Apply(InPlaceOp{.on = &on}, {x});
+    }
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(ErrorOf([&] { y.value(); }).substr(0, 10), "[in_place]");
+    on = false;
+    EXPECT_EQ(y.value().at<float>({2047}), leaf ? 6 : 11);
+  }
+}
+
 }  // namespace
 }  // namespace wengert

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "autograd/grad.h"
+#include "autograd/modes.h"
 #include "gtest/gtest.h"
 #include "ops/ops.h"
 
@@ -187,6 +188,22 @@ TEST(TransformsTest, ADirectionOfAnotherShapeIsAnError) {
       EXPECT_EQ(error.message(), "one direction per input is needed, of the input's shape");
     }
   }
+}
+
+TEST(TransformsTest, UnderNoGradGuardTheDerivativeIsNoSilentZero) {
+  const NoGradGuard no_grad;
+  const Variable x = Constant(kX), t = Constant({1, 10, 100});
+  const auto f = [](VariableSpan v) { return Sum(Cube(v[0])); };
+  const Doubles diagonal = {3, 0, 0, 0, 12, 0, 0, 0, 0.75};
+  ExpectNear(Jacobian(&Cube, x), diagonal);
+  ExpectNear(Hessian(
+                 [&](const Variable& v) {
+                   return f({&v, 1});
+                 },
+                 x),
+             {6, 0, 0, 0, -12, 0, 0, 0, 3});
+  ExpectNear(Hvp(f, {&x, 1}, {&t, 1})[0], {6, -120, 300});
+  ExpectNear(Jvp(f, {&x, 1}, {&t, 1}).second, {3 + 120 + 75});
 }
 
 }  // namespace
