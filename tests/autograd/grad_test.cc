@@ -220,7 +220,7 @@ TEST(GradTest, AGraphThatValueAndGradFreedIsAnError) {
       const std::string text = ErrorOf([&] { Grad(y, p, {.unused = unused}); });
       EXPECT_TRUE(Has(text, "this graph was freed: ValueAndGrad lets go")) << text;
     }
-    const std::string text = ErrorOf([&] { Grad(gradients[0], p, {.unused = unused}); });
+    const std::string text = ErrorOf([&, &g = gradients[0]] { Grad(g, p, {.unused = unused}); });
     EXPECT_TRUE(Has(text, "without create_graph")) << text;
   }
 }

@@ -29,8 +29,8 @@ std::vector<std::vector<Tensor>> InBothTypes(const TestedCase& tested) {
   return both;
 }
 
-std::string In(std::string_view what, std::string text) {
-  return text.empty() ? text : absl::StrCat(std::string(what), ": ", std::move(text));
+std::string In(std::string_view what, const std::string& text) {
+  return text.empty() ? text : absl::StrCat(std::string(what), ": ", text);
 }
 
 }  // namespace

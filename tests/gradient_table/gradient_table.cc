@@ -8,8 +8,6 @@
 
 namespace {
 
-using wengert::gradient_table::Figures;
-
 std::string Cell(double figure, bool shown) { return shown ? absl::StrFormat("%.1e", figure) : ""; }
 
 }  // namespace

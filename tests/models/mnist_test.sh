@@ -64,7 +64,7 @@ refused "--threads=-2 is negative" --threads=-2
 refused "--learning_rate" --learning_rate=-0.1
 refused "--learning_rate" --learning_rate=nan
 refused "--validation=train; known: none, test" --validation=train
-refused "60001 of 60000 examples" --subset=60001
+refused "there are 60000 images" --subset=60001
 refused "$scratch/nowhere" --data="$scratch/nowhere"
 
 # Each of the files cut short, within gzip's header and within the data.
