@@ -13,6 +13,7 @@
 #include "data/loader.h"
 #include "models/mnist_models.h"
 #include "nn/train/fit.h"
+#include "nn/train/interrupt.h"
 #include "tensor/parallel.h"
 
 ABSL_FLAG(std::string, model, "cnn32_64_d128",
@@ -62,6 +63,7 @@ absl::Status CheckFlags() {
 }
 
 absl::StatusOr<int> Run() {
+  const InterruptScope interrupt;  // before there are threads
   if (absl::Status status = CheckFlags(); !status.ok()) return status;
   if (const int threads = absl::GetFlag(FLAGS_threads); threads > 0) SetNumThreads(threads);
   const bool quiet = absl::GetFlag(FLAGS_quiet);

@@ -109,7 +109,7 @@ TEST(ParameterTest, TakeHandsTheOnlyReferenceOut) {
   EXPECT_EQ(ErrorOf([&] { p.value(); }),
             "[parameter] net/w: a parameter is used before it was set");
   EXPECT_THROW(p.Take(), Error);
-  p.Set(std::move(taken));
+  p.Set(taken);
   EXPECT_EQ(p.value().raw(), address);
   EXPECT_EQ(p.value().ToVector<double>(), (Doubles{1, 2}));
 }
