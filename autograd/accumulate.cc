@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "autograd/modes.h"
 #include "autograd/op.h"
 #include "tensor/parallel.h"
 
@@ -80,10 +81,10 @@ Variable Accumulate(VariableSpan terms) {
 
 Variable Alias(const Variable& x) {
   static_cast<void>(&Registered<AliasOp>::value);  // recorded by hand, for the flag
+  const NoGradGuard with_grad(/*no_grad=*/false);
   const Spec spec{x.shape(), x.dtype()};
-  const Recording recording =
-      BeginRecord(&kOpTable<AliasOp>, {&x, 1}, {&spec, 1}, 0, x.node()->where());
-  if (IsFloating(x.dtype())) recording.node->flags |= Node::kRequiresGrad;
+  Recording recording = BeginRecord(&kOpTable<AliasOp>, {&x, 1}, {&spec, 1}, 0, x.node()->where());
+  recording.more_flags = Node::kRequiresGrad;
   return EndRecord(recording);
 }
 

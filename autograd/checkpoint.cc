@@ -11,6 +11,7 @@
 #include "autograd/grad.h"
 #include "autograd/op.h"
 #include "autograd/order.h"
+#include "autograd/record.h"
 #include "autograd/thread_state.h"
 
 namespace wengert {
@@ -58,8 +59,10 @@ Variable Replay(const Recorded& recorded, VariableSpan replacements,
                 std::vector<Variable>* made_out = nullptr) {
   absl::flat_hash_map<const Node*, Node*> copies;
   std::vector<Entry> nodes = NodesInside(recorded, copies);
-  std::vector<uint32_t> order;
-  const bool backwards = internal::OrderBySequence(nodes, order);
+  std::vector<uint32_t> indices;
+  internal::SequenceOrder order;
+  for (const Entry& entry : nodes) order.Saw(entry.node);
+  order.Sort(nodes, indices);
   std::vector<Variable> made;  // keeps the copies alive
   const auto replaced = [&](const Variable& v) -> Variable {
     for (size_t i = 0; i < recorded.outside.size(); ++i) {
@@ -69,7 +72,7 @@ Variable Replay(const Recorded& recorded, VariableSpan replacements,
     return copy == copies.end() || !copy->second ? v : Variable::Share(copy->second, v.index());
   };
   for (size_t i = 0; i < nodes.size(); ++i) {
-    Node* node = nodes[backwards ? nodes.size() - 1 - i : order[i]].node;
+    Node* node = nodes[order[i]].node;
     std::vector<Variable> inputs;
     for (const Variable& input : node->inputs()) inputs.push_back(replaced(input));
     Specs specs;
@@ -162,7 +165,7 @@ Variable Checkpoint(const Function& f, std::vector<Variable> inputs, SourceLocat
   };
   for (const Entry& entry : nodes) {
     // Kept to be copied: the limits on pending work are not to run it.
-    if (entry.node->pending_slot) internal::PendingList::Remove(entry.node);
+    if (entry.node->pending_slot) internal::PendingList::Get().Remove(entry.node);
     for (const Variable& input : entry.node->inputs()) capture(input);
   }
   capture(recorded->output);

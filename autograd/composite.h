@@ -30,6 +30,7 @@
 #include "autograd/grad.h"
 #include "autograd/modes.h"
 #include "autograd/op.h"
+#include "autograd/thread_state.h"
 
 namespace wengert {
 
@@ -46,8 +47,6 @@ struct Composite : Op<C> {
 };
 
 namespace internal {
-
-bool Eager();
 
 // Which inputs of a composite a derivative is taken by, one bit each.
 template <class C>

@@ -11,6 +11,7 @@
 #include "autograd/flush_to_zero.h"
 #include "autograd/op.h"
 #include "autograd/order.h"
+#include "autograd/record.h"
 #include "autograd/small_array.h"
 #include "autograd/thread_state.h"
 
@@ -21,6 +22,8 @@ constexpr int64_t kDonateBytes = 4096;  // below, a fresh buffer is as cheap as 
 
 // A pending node in the plan of one evaluation.
 struct Entry {
+  explicit Entry(Node* n) : node(n) {}
+
   Node* node;
   uint32_t reads = 0;  // by nodes of the plan, still to come
   bool keep = false;   // its values outlive the evaluation
@@ -31,7 +34,7 @@ struct Entry {
 // vectors of a plan are borrowed from the thread and given back with their capacity.
 struct Plan {
   std::vector<Entry> entries;
-  std::vector<uint32_t> order;  // slots by sequence; empty: the slots run backwards already
+  std::vector<uint32_t> order;  // memory of a SequenceOrder
 };
 thread_local std::vector<Plan> spare_plans;
 
@@ -54,12 +57,12 @@ class Evaluation {
 
   void Run() {
     Collect();
-    OrderBySequence(plan_.entries, plan_.order);
-    DecideKeeping();
+    order_.Sort(plan_.entries, plan_.order);
     const FlushToZeroScope flush_to_zero;
     const size_t size = plan_.entries.size();
     for (size_t i = 0; i < size; ++i) {
-      Entry& entry = plan_.entries[plan_.order.empty() ? size - 1 - i : plan_.order[i]];
+      Entry& entry = plan_.entries[order_[i]];
+      DecideKeeping(entry);
       RunNode(entry);
       Release(entry);
     }
@@ -73,13 +76,11 @@ class Evaluation {
     return &plan_.entries[slot];
   }
 
-  uint32_t Visit(Node* node) {
-    if (const Entry* entry = Find(node)) {
-      return static_cast<uint32_t>(entry - plan_.entries.data());
-    }
+  Entry& Visit(Node* node) {
+    if (Entry* entry = Find(node)) return *entry;
+    order_.Saw(node);
     node->evaluate_slot = static_cast<uint32_t>(plan_.entries.size());
-    plan_.entries.push_back({node});
-    return node->evaluate_slot;
+    return plan_.entries.emplace_back(node);
   }
 
   void Collect() {
@@ -97,7 +98,7 @@ class Evaluation {
       for (size_t k = 0; k < inputs.size(); ++k) {
         const Variable& input = inputs[k];
         if (input.output().defined()) continue;
-        Entry& entry = plan_.entries[Visit(input.node())];
+        Entry& entry = Visit(input.node());
         ++entry.reads;
         const bool residual = input.index() >= input.node()->num_public;
         (residual ? entry.keep_residuals : entry.keep) |= rule_reads && uses.input(k);
@@ -108,13 +109,11 @@ class Evaluation {
 
   // Kept is what a gradient rule reads (found in Collect) and what anyone outside refers to: a
   // handle, or a node that is not part of this evaluation. All else is dropped after its last
-  // reader here.
-  void DecideKeeping() {
-    for (Entry& entry : plan_.entries) {
-      const bool outside = entry.node->references > entry.reads;
-      entry.keep |= outside;
-      entry.keep_residuals |= outside || (entry.node->requires_grad() && !final_);
-    }
+  // reader here. Asked before the node runs, when all its readers here are still to come.
+  void DecideKeeping(Entry& entry) const {
+    const bool outside = entry.node->references > entry.reads;
+    entry.keep |= outside;
+    entry.keep_residuals |= outside || (entry.node->requires_grad() && !final_);
   }
 
   // Moves the buffer of one input to output `o` if nobody can miss it; null otherwise.
@@ -139,50 +138,62 @@ class Evaluation {
     return &tensor;
   }
 
+  // Each output gets a buffer: that of an input, or a new one.
+  void GiveMemory(const Entry& entry, SmallArray<const Tensor*, 8>& in) {
+    Node& node = *entry.node;
+    const OpTable& op = *node.op;
+    for (int o = 0; o < node.num_outputs; ++o) {
+      const Tensor& output = node.outputs()[o];
+      if (output.defined()) continue;  // a residual that was kept
+      if (op.donates || op.elementwise) {
+        const size_t first = op.elementwise ? 0 : o;
+        const size_t end = op.elementwise ? in.size() : o + 1;
+        for (size_t i = first; i < end && !output.defined(); ++i) {
+          Tensor* donor = Donate(entry, i, o);
+          if (!donor) continue;
+          in[i] = &output;
+          donated_.emplace_back(donor, o);
+        }
+      }
+      if (!output.defined()) node.AllocateOutput(o, output.bytes());
+    }
+  }
+
   void RunNode(Entry& entry) {
     Node& node = *entry.node;
     const OpTable& op = *node.op;
     const VariableSpan inputs = node.inputs();
     SmallArray<const Tensor*, 8> in(inputs.size());
     for (size_t i = 0; i < inputs.size(); ++i) in[i] = &inputs[i].output();
-    absl::InlinedVector<std::pair<Tensor*, int>, 4> donated;  // donor, output
     try {
-      if (!op.makes_outputs) {
-        for (int o = 0; o < node.num_outputs; ++o) {
-          const Tensor& output = node.outputs()[o];
-          if (output.defined()) continue;  // a residual that was kept
-          if (op.donates || (op.elementwise && output.bytes() >= kDonateBytes)) {
-            const size_t first = op.elementwise ? 0 : o;
-            const size_t end = op.elementwise ? inputs.size() : o + 1;
-            for (size_t i = first; i < end && !output.defined(); ++i) {
-              Tensor* donor = Donate(entry, i, o);
-              if (!donor) continue;
-              in[i] = &output;
-              donated.emplace_back(donor, o);
-            }
-          }
-          if (!output.defined()) node.AllocateOutput(o);
-        }
+      const int64_t bytes = node.outputs()[0].bytes();
+      if (op.elementwise && bytes < kDonateBytes) [[likely]] {
+        node.AllocateOutput(0, bytes);
+      } else if (!op.makes_outputs) {
+        GiveMemory(entry, in);
       }
       ++thread_state.kernel_calls;
       op.forward(node, {in.data(), in.size()},
                  {node.outputs(), static_cast<size_t>(node.num_outputs)});
-      if (thread_state.anomaly) CheckFinite(node, in);
+      if (thread_state.anomaly) [[unlikely]]
+        CheckFinite(node, in);
     } catch (Error& error) {
-      Undo(node, donated);
+      Undo(node);
       if (!error.has_place()) error.AddPlace(node.where(), LayerPath(node));
       throw;
     } catch (...) {
-      Undo(node, donated);
+      Undo(node);
       throw;
     }
-    if (node.pending_slot) PendingList::Remove(&node);
+    if (!donated_.empty()) donated_.clear();
+    if (node.pending_slot) PendingList::Get().Remove(&node);
   }
 
   // After an exception: the node is pending again, and its inputs have what they gave. It is as it
   // was, since an op that donates does not throw once it has written.
-  static void Undo(Node& node, absl::Span<const std::pair<Tensor*, int>> donated) {
-    for (const auto& [donor, o] : donated) node.GiveBackOutput(o, *donor);
+  void Undo(Node& node) {
+    for (const auto& [donor, o] : donated_) node.GiveBackOutput(o, *donor);
+    donated_.clear();
     for (int o = 0; o < node.num_outputs; ++o) Node::DropValue(node.outputs()[o]);
   }
 
@@ -250,6 +261,8 @@ class Evaluation {
   absl::Span<Node* const> nodes_;  // run too, but not held: their values may be dropped
   bool final_;
   Plan plan_;
+  SequenceOrder order_;
+  absl::InlinedVector<std::pair<Tensor*, int>, 4> donated_;  // to the node that runs: donor, output
 };
 
 }  // namespace

@@ -23,16 +23,12 @@ namespace {
 using internal::thread_state;
 using Terms = absl::InlinedVector<Variable, 1>;
 
-// The cotangents that reached one value, to be added up: mostly there is one.
-struct Slot {
-  Variable first;
-  uint32_t more = 0;  // 1 + index into Workspace::more
-};
-
 // A node that the walk has reached.
 struct Entry {
+  Entry(Node* n, size_t slot) : node(n), first_slot(static_cast<uint32_t>(slot)) {}
+
   Node* node;
-  uint32_t first_slot;  // of output 0, in Workspace::slots
+  uint32_t first_slot;  // of output 0, in Workspace::cotangents
   bool needed = false;  // an input of the differentiation lies at or below it
   bool target = false;
 };
@@ -40,8 +36,12 @@ struct Entry {
 // The vectors of a walk, kept by the thread: fresh ones would be mapped anew for every long chain.
 struct Workspace {
   std::vector<Entry> entries;
-  std::vector<uint32_t> order;
-  std::vector<Slot> slots;
+  std::vector<uint32_t> order;  // memory of a SequenceOrder
+  // The first cotangent that reached each public output of an entry, and each leaf that is an
+  // input; then, once asked for, the sum. Mostly there is one; `more_of` tells where the others
+  // are.
+  std::vector<Variable> cotangents;
+  std::vector<uint32_t> more_of;  // 0, or 1 + index into `more`; empty while there are none
   std::vector<Terms> more;
 };
 thread_local std::vector<Workspace> spare_workspaces;
@@ -84,7 +84,8 @@ class Differentiation {
   }
   ~Differentiation() {
     work_.entries.clear();
-    work_.slots.clear();
+    work_.cotangents.clear();
+    work_.more_of.clear();
     work_.more.clear();
     if (entries_.capacity() < 1 << 20) spare_workspaces.push_back(std::move(work_));
   }
@@ -93,25 +94,22 @@ class Differentiation {
     first_sequence_ = thread_state.next_sequence;
     CheckInputs();
     Collect();
-    backwards_ = internal::OrderBySequence(entries_, order_);
+    order_.Sort(entries_, work_.order);
     FindNeeded();
     const RuleScope scope(options_.create_graph);
     Seed();
-    for (size_t i = entries_.size(); i-- > 0;) Differentiate(EntryByRank(i));
+    for (size_t i = entries_.size(); i-- > 0;) Differentiate(entries_[order_[i]]);
     return Collected();
   }
 
  private:
-  Entry& EntryByRank(size_t rank) {  // 0 is the oldest
-    return entries_[backwards_ ? entries_.size() - 1 - rank : order_[rank]];
-  }
   Entry* Find(const Node* node) {
     const uint32_t slot = node->grad_slot;
     if (slot >= entries_.size() || entries_[slot].node != node) return nullptr;
     return &entries_[slot];
   }
 
-  // The slot where cotangents of `v` are collected; -1 when nobody wants them.
+  // The index in `cotangents` where those of `v` are collected; -1 when nobody wants them.
   int64_t SlotOf(const Variable& v) {
     const Node* node = v.node();
     if (!node->requires_grad()) return -1;
@@ -120,32 +118,36 @@ class Differentiation {
       return found == leaf_slots_.end() ? -1 : found->second;
     }
     const Entry* entry = Find(node);
-    return entry && entry->needed ? int64_t{entry->first_slot} + v.index() : -1;
+    if (!entry || !(entry->needed || all_needed_)) return -1;
+    return int64_t{entry->first_slot} + v.index();
   }
 
   void AddTerm(int64_t index, Variable term) {
-    Slot& slot = slots_[index];
-    if (!slot.first.defined()) {
-      slot.first = std::move(term);
+    Variable& first = cotangents_[index];
+    if (!first.defined()) {
+      first = std::move(term);
       return;
     }
-    if (slot.more == 0) {
+    if (work_.more_of.empty()) work_.more_of.resize(cotangents_.size());
+    uint32_t& more = work_.more_of[index];
+    if (more == 0) {
       work_.more.emplace_back();
-      slot.more = static_cast<uint32_t>(work_.more.size());
+      more = static_cast<uint32_t>(work_.more.size());
     }
-    work_.more[slot.more - 1].push_back(std::move(term));
+    work_.more[more - 1].push_back(std::move(term));
   }
 
   // Adds the terms of a slot up. The sum stays in the slot.
-  const Variable& Combine(Slot& slot) {
-    if (slot.more) {
-      Terms terms{std::move(slot.first)};
-      for (Variable& term : work_.more[slot.more - 1]) terms.push_back(std::move(term));
-      slot.more = 0;
+  const Variable& Combine(int64_t index) {
+    Variable& first = cotangents_[index];
+    if (!work_.more_of.empty() && work_.more_of[index] != 0) {
+      Terms terms{std::move(first)};
+      for (Variable& term : work_.more[work_.more_of[index] - 1]) terms.push_back(std::move(term));
+      work_.more_of[index] = 0;
       internal::MergeAssembled(terms);
-      slot.first = internal::Accumulate(terms);
+      first = internal::Accumulate(terms);
     }
-    return slot.first;
+    return first;
   }
 
   void CheckInputs() {
@@ -166,8 +168,8 @@ class Differentiation {
       }
       oldest_ = std::min(oldest_, input.node()->sequence);  // 0 for leaves
       if (input.node()->leaf() && !leaf_slots_.contains(input.node())) {
-        leaf_slots_[input.node()] = static_cast<int64_t>(slots_.size());
-        slots_.emplace_back();
+        leaf_slots_[input.node()] = static_cast<int64_t>(cotangents_.size());
+        cotangents_.emplace_back();
       }
     }
     for (size_t i = 0; i < outputs_.size(); ++i) {
@@ -207,10 +209,19 @@ class Differentiation {
       if (node->flags & Node::kFreed) ThrowFreed(*node);
       return;
     }
-    if (node->leaf() || node->sequence < oldest_ || Find(node)) return;
+    if (node->leaf()) {
+      all_needed_ &= leaf_slots_.contains(node);
+      return;
+    }
+    if (node->sequence < oldest_) {
+      all_needed_ = false;
+      return;
+    }
+    if (Find(node)) return;
+    order_.Saw(node);
     node->grad_slot = static_cast<uint32_t>(entries_.size());
-    entries_.push_back({node, static_cast<uint32_t>(slots_.size())});
-    for (int o = 0; o < node->num_public; ++o) slots_.emplace_back();
+    entries_.emplace_back(node, cotangents_.size());
+    for (int o = 0; o < node->num_public; ++o) cotangents_.emplace_back();
   }
 
   void Collect() {
@@ -227,8 +238,9 @@ class Differentiation {
       if (input.node()->leaf()) continue;
       if (Entry* entry = Find(input.node())) entry->needed = entry->target = true;
     }
+    if (all_needed_) return;
     for (size_t i = 0; i < entries_.size(); ++i) {
-      Entry& entry = EntryByRank(i);
+      Entry& entry = entries_[order_[i]];
       for (const Variable& input : entry.node->inputs()) {
         if (entry.needed) break;
         entry.needed = SlotOf(input) >= 0;
@@ -247,18 +259,13 @@ class Differentiation {
   }
 
   void Differentiate(Entry& entry) {
-    if (!entry.needed) return;
+    if (!entry.needed && !all_needed_) return;
     Node& node = *entry.node;
     thread_state.where = node.where();
-    internal::SmallArray<Variable, 2> dy(node.num_public);
     bool any = false;
-    for (int o = 0; o < node.num_public; ++o) {
-      Slot& slot = slots_[entry.first_slot + o];
-      Combine(slot);
-      any |= slot.first.defined();
-      dy[o] = entry.target ? slot.first : std::move(slot.first);
-    }
+    for (int o = 0; o < node.num_public; ++o) any |= Combine(entry.first_slot + o).defined();
     if (!any) return;
+    const absl::Span<Variable> dy(&cotangents_[entry.first_slot], node.num_public);
 
     const VariableSpan x = node.inputs();
     internal::SmallArray<bool, 4> needs(x.size());
@@ -270,6 +277,9 @@ class Differentiation {
     }
     if (!needs_any) return;
     Gradients gradients = ApplyRule(node, x, dy, Needs(needs));
+    if (!entry.target) {
+      for (Variable& v : dy) v = Variable();  // nobody else reads it: its memory can go early
+    }
     if (gradients.size() > x.size()) ThrowWrongRule(node, "gives too many cotangents");
     for (size_t i = 0; i < gradients.size(); ++i) {
       Variable& gradient = gradients[i];
@@ -283,7 +293,7 @@ class Differentiation {
   }
 
   static Gradients ApplyRule(Node& node, VariableSpan x, VariableSpan dy, Needs needs) {
-    internal::SmallArray<Variable, 2> y(node.num_outputs);
+    internal::SmallArray<Variable, 1> y(node.num_outputs);
     for (int o = 0; o < node.num_outputs; ++o) y[o] = Variable::Share(&node, o);
     try {
       return node.op->vjp(node, x, y, dy, needs);
@@ -304,7 +314,7 @@ class Differentiation {
     gradients.reserve(inputs_.size());
     for (const Variable& input : inputs_) {
       const int64_t slot = SlotOf(input);
-      Variable gradient = slot < 0 ? Variable() : Combine(slots_[slot]);
+      Variable gradient = slot < 0 ? Variable() : Combine(slot);
       if (!gradient.defined()) {
         if (options_.unused == Unused::kError) {
           throw Error("grad", absl::StrCat("no output depends on input ", gradients.size(), ", ",
@@ -326,11 +336,11 @@ class Differentiation {
   const GradOptions& options_;
   uint64_t first_sequence_ = 0;  // nodes from here on were recorded by this differentiation
   uint64_t oldest_ = 0;          // no input is older: the walk stops below
+  bool all_needed_ = true;       // every path that was walked ends in an input
   Workspace work_;
   std::vector<Entry>& entries_ = work_.entries;
-  std::vector<uint32_t>& order_ = work_.order;
-  std::vector<Slot>& slots_ = work_.slots;
-  bool backwards_ = false;
+  std::vector<Variable>& cotangents_ = work_.cotangents;
+  internal::SequenceOrder order_;
   // Leaves are shared between threads: no scratch of a differentiation lives in them.
   absl::flat_hash_map<const Node*, int64_t> leaf_slots_;
 };

@@ -7,35 +7,22 @@
 #include <new>
 #include <vector>
 
+#include "autograd/record.h"
 #include "autograd/thread_state.h"
 #include "autograd/variable.h"
 
 namespace wengert {
 namespace {
 
-constexpr size_t kBlock = 64;
-constexpr size_t kMaxBlocks = 16;  // larger nodes (a concat of many) come from the heap
+using internal::FreeNodeBlock;
+using internal::slab;
+
 constexpr size_t kChunk = 256 << 10;
-
-struct FreeNodeBlock {
-  FreeNodeBlock* next;
-};
-
-// A thread's free nodes by size in blocks. Trivially destructible, so that using it takes no check
-// of whether it lives; ThreadEnd empties it.
-struct Slab {
-  FreeNodeBlock* free[kMaxBlocks + 1];
-  std::byte* chunk;
-  std::byte* chunk_end;
-  std::vector<Node*>* cascade;  // of the Node::Free under way
-  bool registered;
-};
-constinit thread_local Slab slab = {};
 
 // What a finished thread leaves: a leaf may outlive the thread that made it.
 struct Orphans {
   std::mutex mutex;
-  FreeNodeBlock* free[kMaxBlocks + 1] = {};
+  FreeNodeBlock* free[internal::kMaxNodeBlocks + 1] = {};
 };
 Orphans& GetOrphans() {
   static Orphans& orphans = *new Orphans;  // outlives every thread
@@ -46,7 +33,7 @@ struct ThreadEnd {
   ~ThreadEnd() {
     Orphans& orphans = GetOrphans();
     std::lock_guard lock(orphans.mutex);
-    for (size_t b = 1; b <= kMaxBlocks; ++b) {
+    for (size_t b = 1; b <= internal::kMaxNodeBlocks; ++b) {
       while (FreeNodeBlock* block = slab.free[b]) {
         slab.free[b] = block->next;
         block->next = orphans.free[b];
@@ -57,51 +44,8 @@ struct ThreadEnd {
   }
 };
 
-[[gnu::noinline]] void* AllocateSlowly(size_t blocks) {
-  if (!slab.registered) {
-    slab.registered = true;
-    thread_local ThreadEnd end;
-  }
-  {
-    Orphans& orphans = GetOrphans();
-    std::lock_guard lock(orphans.mutex);
-    std::swap(slab.free[blocks], orphans.free[blocks]);
-  }
-  if (FreeNodeBlock* block = slab.free[blocks]) {
-    slab.free[blocks] = block->next;
-    return block;
-  }
-  const size_t bytes = blocks * kBlock;
-  if (static_cast<size_t>(slab.chunk_end - slab.chunk) < bytes) {
-    slab.chunk = static_cast<std::byte*>(std::aligned_alloc(kBlock, kChunk));
-    if (!slab.chunk) throw std::bad_alloc();
-    slab.chunk_end = slab.chunk + kChunk;
-  }
-  void* memory = slab.chunk;
-  slab.chunk += bytes;
-  return memory;
-}
-
-inline void* Allocate(size_t blocks) {
-  FreeNodeBlock* block = slab.free[blocks];
-  if (!block) return AllocateSlowly(blocks);
-  slab.free[blocks] = block->next;
-  return block;
-}
-
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kUseSlab = false;  // the sanitizer then sees a use after free
-#else
-constexpr bool kUseSlab = true;
-#endif
-
-size_t NodeBytes(int num_outputs, size_t num_inputs, size_t attribute_bytes) {
-  const size_t head = sizeof(Node) + num_outputs * sizeof(Tensor) + num_inputs * sizeof(Variable);
-  return head + attribute_bytes;
-}
-
 void Destroy(Node* node) {
-  if (node->pending_slot) internal::PendingList::Remove(node);
+  if (node->pending_slot) internal::PendingList::Get().Remove(node);
   node->DropInputs();
   for (int i = 0; i < node->num_outputs; ++i) node->outputs()[i].~Tensor();
   if (node->op == nullptr) {
@@ -122,31 +66,39 @@ void Destroy(Node* node) {
 
 }  // namespace
 
-Node* NewNode(const OpTable* op, VariableSpan inputs, int num_outputs, int num_public,
-              size_t attribute_bytes, SourceLocation where) {
-  const size_t bytes = NodeBytes(num_outputs, inputs.size(), attribute_bytes);
-  const size_t blocks = (bytes + kBlock - 1) / kBlock;
-  const bool from_slab = kUseSlab && blocks <= kMaxBlocks;
-  void* memory = from_slab ? Allocate(blocks) : std::aligned_alloc(kBlock, blocks * kBlock);
-  if (!memory) throw std::bad_alloc();
-  ++internal::thread_state.live_nodes;
-  Node* node = static_cast<Node*>(memory);
-  node->op = op;
-  node->sequence = 0;
-  node->file = where.file_name();
-  node->line = static_cast<uint16_t>(std::min<uint32_t>(where.line(), UINT16_MAX));
-  node->references = 1;
-  node->num_inputs = static_cast<uint16_t>(inputs.size());
-  node->evaluate_slot = node->grad_slot = node->pending_slot = 0;
-  node->num_outputs = static_cast<uint8_t>(num_outputs);
-  node->num_public = static_cast<uint8_t>(num_public);
-  node->flags = 0;
-  node->blocks = from_slab ? static_cast<uint8_t>(blocks) : 0;
-  for (int i = 0; i < num_outputs; ++i) new (node->outputs() + i) Tensor();
-  auto* edges = const_cast<Variable*>(node->input_data());
-  for (size_t i = 0; i < inputs.size(); ++i) new (edges + i) Variable(inputs[i]);
-  return node;
+namespace internal {
+
+void* AllocateNodeSlowly(size_t blocks) {
+  if (!kUseSlab || blocks > kMaxNodeBlocks) {
+    void* memory = std::aligned_alloc(kNodeBlock, blocks * kNodeBlock);
+    if (!memory) throw std::bad_alloc();
+    return memory;
+  }
+  if (!slab.registered) {
+    slab.registered = true;
+    thread_local ThreadEnd end;
+  }
+  {
+    Orphans& orphans = GetOrphans();
+    std::lock_guard lock(orphans.mutex);
+    std::swap(slab.free[blocks], orphans.free[blocks]);
+  }
+  if (FreeNodeBlock* block = slab.free[blocks]) {
+    slab.free[blocks] = block->next;
+    return block;
+  }
+  const size_t bytes = blocks * kNodeBlock;
+  if (static_cast<size_t>(slab.chunk_end - slab.chunk) < bytes) {
+    slab.chunk = static_cast<std::byte*>(std::aligned_alloc(kNodeBlock, kChunk));
+    if (!slab.chunk) throw std::bad_alloc();
+    slab.chunk_end = slab.chunk + kChunk;
+  }
+  void* memory = slab.chunk;
+  slab.chunk += bytes;
+  return memory;
 }
+
+}  // namespace internal
 
 // Nodes whose last reference is gone wait here until their edges are released: a cascade along a
 // chain of any length runs as a loop.
@@ -169,14 +121,6 @@ void Node::Free(Node* node) {
 void Node::DropInputs() {
   auto* edges = const_cast<Variable*>(input_data());
   for (uint32_t i = 0; i < num_inputs; ++i) edges[i] = Variable();
-}
-
-void Node::AllocateOutput(int i) {
-  Tensor& output = outputs()[i];
-  output.storage_ =
-      StoragePtr::Allocate(static_cast<size_t>(NumElements(output.shape_)) * SizeOf(output.dtype_));
-  output.strides_ = ContiguousStrides(output.shape_);
-  output.offset_ = 0;
 }
 
 void Node::TakeOutput(int i, Tensor& donor) {

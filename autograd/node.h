@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <string>
 #include <string_view>
 
@@ -133,15 +134,20 @@ class Node {
                   : references;
   }
 
+  // Construct input `i`, or output `i` without memory. Once for each, right after NewNode.
+  inline void MakeInput(int i, const Variable& input);
+  void MakeOutput(int i, const Shape& shape, DType dtype) {
+    new (outputs() + i) Tensor(shape, dtype);
+  }
   // Gives output `i` its memory: fresh, or taken from `donor` (left undefined).
-  void AllocateOutput(int i);
+  void AllocateOutput(int i, int64_t bytes) {
+    Tensor& output = outputs()[i];
+    output.storage_ = StoragePtr::Allocate(static_cast<size_t>(bytes));
+    output.offset_ = 0;
+  }
   void TakeOutput(int i, Tensor& donor);
   void GiveBackOutput(int i, Tensor& donor);
   static void DropValue(Tensor& output) { output.storage_.reset(); }
-  static void SetSpec(Tensor& output, const Shape& shape, DType dtype) {
-    output.shape_ = shape;
-    output.dtype_ = dtype;
-  }
   // Releases the edges. The attributes stay.
   void DropInputs();
 
@@ -154,11 +160,6 @@ static_assert(sizeof(Node) == 48 && alignof(Node) == 8);
 struct LeafAttributes {
   std::shared_ptr<const std::string> name;
 };
-
-// A node with `num_outputs` uninitialized-shape outputs and its inputs linked; one reference, owned
-// by the caller. The caller fills outputs' specs and constructs the attributes.
-Node* NewNode(const OpTable* op, VariableSpan inputs, int num_outputs, int num_public,
-              size_t attribute_bytes, SourceLocation where);
 
 // The name of the parameter that the node reads, directly or through one-input nodes; or empty.
 std::string_view LayerPath(const Node& node);

@@ -18,6 +18,7 @@
 #define WENGERT_AUTOGRAD_OP_H_
 
 #include <initializer_list>
+#include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -43,24 +44,25 @@ class Gradients {
   template <class... V>
   requires(std::is_convertible_v<V, Variable>&&...)
       Gradients(V&&... gradients) {  // NOLINT(google-explicit-constructor)
-    (push_back(std::forward<V>(gradients)), ...);
+    static_assert(sizeof...(V) <= kInline);
+    ((inline_[size_++] = std::forward<V>(gradients)), ...);
   }
-  void push_back(Variable gradient) {
-    if (size_ < kInline) {
-      inline_[size_] = std::move(gradient);
-    } else {
-      more_.push_back(std::move(gradient));
-    }
+  void push_back(Variable gradient) { Append() = std::move(gradient); }
+  // Another one, undefined; the reference is good until the next.
+  Variable& Append() {
+    if (size_ < kInline) return inline_[size_++];
     ++size_;
+    if (!more_) more_ = std::make_unique<std::vector<Variable>>();
+    return more_->emplace_back();
   }
   size_t size() const { return size_; }
-  Variable& operator[](size_t i) { return i < kInline ? inline_[i] : more_[i - kInline]; }
+  Variable& operator[](size_t i) { return i < kInline ? inline_[i] : (*more_)[i - kInline]; }
 
  private:
   static constexpr size_t kInline = 3;
   Variable inline_[kInline];
-  std::vector<Variable> more_;
   size_t size_ = 0;
+  std::unique_ptr<std::vector<Variable>> more_;
 };
 
 // Which inputs' cotangents are wanted; a rule may return the others undefined.
@@ -92,6 +94,7 @@ namespace internal {
 struct Recording {
   Node* node;
   void* attributes;
+  uint8_t more_flags = 0;  // of the node, besides those that it has from its inputs
 };
 Recording BeginRecord(const OpTable* op, VariableSpan inputs, absl::Span<const Spec> outputs,
                       int residuals, SourceLocation where);
@@ -155,16 +158,24 @@ inline constexpr OpTable kOpTable = {
 namespace internal {
 
 template <class O>
+concept IsComposite = requires {
+  O::kIsComposite;
+};
+template <class O>
+concept HasCases = requires {
+  O::Cases();
+};
+
+template <class O>
 bool RegisterFromStruct() {
-  RegisteredOp op{.name = O::kName,
-                  .differentiable = O::kDifferentiable,
-                  .composite = requires {O::kIsComposite;
+  RegisteredOp op;
+  op.name = O::kName;
+  op.differentiable = O::kDifferentiable;
+  op.composite = IsComposite<O>;
+  if constexpr (HasCases<O>) op.cases = &O::Cases;
+  return RegisterOp(std::move(op));
 }
-, .cases = nullptr
-};  // namespace internal
-if constexpr (requires { O::Cases(); }) op.cases = &O::Cases;
-return RegisterOp(std::move(op));
-}  // namespace wengert
+
 // Initialized at program start because Apply<O> refers to it.
 template <class O>
 struct Registered {

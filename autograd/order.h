@@ -10,38 +10,50 @@
 
 namespace wengert::internal {
 
-// Fills `order` with the indices of `entries` (anything with a `node`) by rising sequence. Returns
-// true, and leaves `order` empty, when the entries run backwards already: a walk from the end of a
-// chain finds them so.
-template <class Entry>
-bool OrderBySequence(const std::vector<Entry>& entries, std::vector<uint32_t>& order) {
-  order.clear();
-  bool backwards = true;
-  uint64_t lowest = UINT64_MAX, highest = 0;
-  for (size_t i = 0; i < entries.size(); ++i) {
-    const uint64_t sequence = entries[i].node->sequence;
-    backwards &= i == 0 || sequence < entries[i - 1].node->sequence;
-    lowest = std::min(lowest, sequence);
-    highest = std::max(highest, sequence);
+// The order of the entries (anything with a `node`) that a walk through a graph collects.
+class SequenceOrder {
+ public:
+  // Call for each node in the order of its entry.
+  void Saw(const Node* node) {
+    backwards_ &= node->sequence < last_;
+    last_ = node->sequence;
   }
-  if (backwards) return true;
-  const uint64_t range = highest - lowest + 1;
-  if (range <= 4 * entries.size()) {  // dense: a bucket per number; sorting costs 35 ns per node
-    constexpr uint32_t kEmpty = UINT32_MAX;
-    order.assign(range, kEmpty);
-    for (size_t i = 0; i < entries.size(); ++i) {
-      order[entries[i].node->sequence - lowest] = static_cast<uint32_t>(i);
+  // Call once, after the walk. `indices` is memory to use.
+  template <class Entry>
+  void Sort(const std::vector<Entry>& entries, std::vector<uint32_t>& indices) {
+    size_ = entries.size();
+    if (backwards_) return;  // a walk from the end of a chain finds them so
+    indices_ = &indices;
+    uint64_t lowest = UINT64_MAX, highest = 0;
+    for (const Entry& entry : entries) {
+      lowest = std::min(lowest, entry.node->sequence);
+      highest = std::max(highest, entry.node->sequence);
     }
-    order.erase(std::remove(order.begin(), order.end(), kEmpty), order.end());
-  } else {
-    order.resize(entries.size());
-    for (size_t i = 0; i < entries.size(); ++i) order[i] = static_cast<uint32_t>(i);
-    std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
-      return entries[a].node->sequence < entries[b].node->sequence;
-    });
+    const uint64_t range = highest - lowest + 1;
+    if (range <= 4 * size_) {  // dense: a bucket per number; sorting costs 35 ns per node
+      constexpr uint32_t kEmpty = UINT32_MAX;
+      indices.assign(range, kEmpty);
+      for (size_t i = 0; i < size_; ++i) {
+        indices[entries[i].node->sequence - lowest] = static_cast<uint32_t>(i);
+      }
+      indices.erase(std::remove(indices.begin(), indices.end(), kEmpty), indices.end());
+    } else {
+      indices.resize(size_);
+      for (size_t i = 0; i < size_; ++i) indices[i] = static_cast<uint32_t>(i);
+      std::sort(indices.begin(), indices.end(), [&](uint32_t a, uint32_t b) {
+        return entries[a].node->sequence < entries[b].node->sequence;
+      });
+    }
   }
-  return false;
-}
+  // The index of the entry that is the rank-th oldest.
+  size_t operator[](size_t rank) const { return backwards_ ? size_ - 1 - rank : (*indices_)[rank]; }
+
+ private:
+  uint64_t last_ = UINT64_MAX;
+  size_t size_ = 0;
+  const std::vector<uint32_t>* indices_ = nullptr;
+  bool backwards_ = true;
+};
 
 }  // namespace wengert::internal
 

@@ -1,4 +1,6 @@
 // Recording: making nodes, the list of pending ones with its limits, and the modes of a thread.
+#include "autograd/record.h"
+
 #include <cstdlib>
 #include <string>
 #include <utility>
@@ -17,37 +19,6 @@ namespace {
 // still recording is not cut in two.
 constexpr size_t kSpared = 64;
 
-struct Pending {
-  std::vector<Node*> nodes;  // slot 0 is never used: a node's pending_slot 0 means "not listed"
-  size_t next_check = 0;
-  int64_t bytes_recorded = 0;  // since the last check
-  PendingLimits limits;
-};
-constinit thread_local Pending* pending_of_thread = nullptr;
-
-struct PendingOwner {
-  Pending pending;
-  PendingOwner() {
-    pending.nodes.push_back(nullptr);
-    pending.next_check = static_cast<size_t>(pending.limits.nodes);
-    pending_of_thread = &pending;
-  }
-  ~PendingOwner() {  // nodes may outlive the thread's list, in static Variables
-    for (Node* node : pending.nodes) {
-      if (node) node->pending_slot = 0;
-    }
-    pending_of_thread = nullptr;
-  }
-};
-
-// By a plain pointer: a thread_local that needs a destructor costs a check at each use.
-Pending& GetPending() {
-  if (!pending_of_thread) [[unlikely]] {
-    thread_local PendingOwner owner;
-  }
-  return *pending_of_thread;
-}
-
 int64_t PendingBytes(const Node& node) {
   int64_t bytes = 0;
   for (int i = 0; i < node.num_outputs; ++i) bytes += node.outputs()[i].bytes();
@@ -55,66 +26,62 @@ int64_t PendingBytes(const Node& node) {
 }
 
 // Closes the holes; returns the bytes that are really pending.
-int64_t Compact() {
-  Pending& pending = GetPending();
+int64_t Compact(std::vector<Node*>& nodes) {
   size_t kept = 1;
   int64_t bytes = 0;
-  for (size_t i = 1; i < pending.nodes.size(); ++i) {
-    Node* node = pending.nodes[i];
+  for (size_t i = 1; i < nodes.size(); ++i) {
+    Node* node = nodes[i];
     if (!node) continue;
     node->pending_slot = static_cast<uint32_t>(kept);
-    pending.nodes[kept++] = node;
+    nodes[kept++] = node;
     bytes += PendingBytes(*node);
   }
-  pending.nodes.resize(kept);
+  nodes.resize(kept);
   return bytes;
 }
 
 }  // namespace
 
-bool Eager() {
-  if (!thread_state.eager_decided) {
-    const char* variable = std::getenv("WENGERT_EAGER");
-    thread_state.eager = variable && std::string_view(variable) == "1";
-    thread_state.eager_decided = true;
+struct PendingOwner {
+  PendingList pending;
+  PendingOwner() {
+    pending.nodes.push_back(nullptr);
+    pending.next_check = static_cast<size_t>(pending.limits.nodes);
+    PendingList::of_thread_ = &pending;
   }
-  return thread_state.eager;
+  ~PendingOwner() {  // nodes may outlive the thread's list, in static Variables
+    for (Node* node : pending.nodes) {
+      if (node) node->pending_slot = 0;
+    }
+    PendingList::of_thread_ = nullptr;
+  }
+};
+
+PendingList& PendingList::Make() {
+  thread_local PendingOwner owner;
+  return owner.pending;
 }
 
-void PendingList::Add(Node* node, int64_t bytes) {
-  Pending& pending = GetPending();
-  node->pending_slot = static_cast<uint32_t>(pending.nodes.size());
-  pending.nodes.push_back(node);
-  pending.bytes_recorded += bytes;
+bool DecideEager() {
+  const char* variable = std::getenv("WENGERT_EAGER");
+  const bool eager = variable && std::string_view(variable) == "1";
+  thread_state.eager = eager ? Eagerness::kEager : Eagerness::kLazy;
+  return eager;
 }
 
-void PendingList::Remove(Node* node) {
-  Pending& pending = GetPending();
-  // From the back where it is the newest, so that a steady loop does not grow the list.
-  pending.nodes[node->pending_slot] = nullptr;
-  node->pending_slot = 0;
-  while (pending.nodes.size() > 1 && !pending.nodes.back()) pending.nodes.pop_back();
-}
-
-bool PendingList::OverLimit() {
-  Pending& pending = GetPending();
-  // Not from within an evaluation: that one has its plan made.
-  return thread_state.evaluations == 0 && (pending.nodes.size() > pending.next_check ||
-                                           pending.bytes_recorded > pending.limits.bytes);
-}
+void RunNow(const Variable& recorded) { Run({&recorded, 1}, /*final=*/false); }
 
 void PendingList::EvaluateOldest() {
-  Pending& pending = GetPending();
-  const int64_t bytes = Compact();
-  const size_t live = pending.nodes.size() - 1;
-  if (live >= static_cast<size_t>(pending.limits.nodes) || bytes > pending.limits.bytes) {
+  const int64_t bytes = Compact(nodes);
+  const size_t live = nodes.size() - 1;
+  if (live >= static_cast<size_t>(limits.nodes) || bytes > limits.bytes) {
     const size_t count = live > kSpared ? live - kSpared : 0;
-    const std::vector<Node*> oldest(pending.nodes.begin() + 1, pending.nodes.begin() + 1 + count);
+    const std::vector<Node*> oldest(nodes.begin() + 1, nodes.begin() + 1 + count);
     RunPending(oldest);
-    Compact();
+    Compact(nodes);
   }
-  pending.bytes_recorded = 0;
-  pending.next_check = pending.nodes.size() + static_cast<size_t>(pending.limits.nodes);
+  bytes_recorded = 0;
+  next_check = nodes.size() + static_cast<size_t>(limits.nodes);
 }
 
 Recording BeginRecord(const OpTable* op, VariableSpan inputs, absl::Span<const Spec> outputs,
@@ -126,36 +93,24 @@ Recording BeginRecord(const OpTable* op, VariableSpan inputs, absl::Span<const S
   if (inputs.size() > UINT16_MAX) {
     throw Error(op->name, absl::StrCat(inputs.size(), " inputs; at most ", UINT16_MAX));
   }
-  uint8_t flags = 0;  // the union of the inputs'
   for (const Variable& input : inputs) {
     if (!input.defined()) {
       Error error(op->name, "an input is undefined (a parameter that was never set?)");
       RethrowWithPlace(error, inputs, where);
     }
-    flags |= input.node()->flags;
   }
-  Node* node = NewNode(op, inputs, num_outputs, num_outputs - residuals, op->attribute_bytes,
+  Node* node = NewNode(op, inputs.size(), num_outputs, num_outputs - residuals, op->attribute_bytes,
                        thread_state.has_where ? thread_state.where : where);
-  for (int i = 0; i < num_outputs; ++i) {
-    Node::SetSpec(node->outputs()[i], outputs[i].shape, outputs[i].dtype);
-  }
-  node->sequence = thread_state.next_sequence++;
-  if (thread_state.grad_enabled && op->differentiable && IsFloating(outputs[0].dtype)) {
-    node->flags = flags & (Node::kRequiresGrad | Node::kWithoutGraph);
-  }
+  for (size_t i = 0; i < inputs.size(); ++i) node->MakeInput(static_cast<int>(i), inputs[i]);
+  for (int i = 0; i < num_outputs; ++i) node->MakeOutput(i, outputs[i].shape, outputs[i].dtype);
   return {node, node->attributes()};
 }
 
 Variable EndRecord(const Recording& recording) {
   Node* node = recording.node;
-  Variable result = Variable::Adopt(node);
-  PendingList::Add(node, PendingBytes(*node));
-  if (Eager()) {
-    Run({&result, 1}, /*final=*/false);
-  } else if (PendingList::OverLimit()) {
-    PendingList::EvaluateOldest();
-  }
-  return result;
+  uint8_t flags = recording.more_flags;
+  for (const Variable& input : node->inputs()) flags |= input.node()->flags;
+  return Link(node, flags, PendingBytes(*node));
 }
 
 void RethrowWithPlace(Error& error, VariableSpan inputs, SourceLocation where) {
@@ -176,8 +131,12 @@ std::vector<Variable> Outputs(const Variable& y) {
   return outputs;
 }
 
-EagerGuard::EagerGuard(bool eager) : previous_(internal::Eager()) { thread_state.eager = eager; }
-EagerGuard::~EagerGuard() { thread_state.eager = previous_; }
+EagerGuard::EagerGuard(bool eager) : previous_(internal::Eager()) {
+  thread_state.eager = eager ? internal::Eagerness::kEager : internal::Eagerness::kLazy;
+}
+EagerGuard::~EagerGuard() {
+  thread_state.eager = previous_ ? internal::Eagerness::kEager : internal::Eagerness::kLazy;
+}
 
 NoGradGuard::NoGradGuard(bool no_grad) : previous_(thread_state.grad_enabled) {
   thread_state.grad_enabled = !no_grad;
@@ -208,9 +167,9 @@ WhereScope::~WhereScope() {
   if (outermost_) thread_state.has_where = false;
 }
 
-PendingLimits GetPendingLimits() { return internal::GetPending().limits; }
+PendingLimits GetPendingLimits() { return internal::PendingList::Get().limits; }
 void SetPendingLimits(const PendingLimits& limits) {
-  internal::Pending& pending = internal::GetPending();
+  internal::PendingList& pending = internal::PendingList::Get();
   pending.limits = limits;
   pending.next_check = pending.nodes.size() + static_cast<size_t>(limits.nodes);
 }

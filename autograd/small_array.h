@@ -4,7 +4,6 @@
 #define WENGERT_AUTOGRAD_SMALL_ARRAY_H_
 
 #include <cstddef>
-#include <memory>
 
 #include "absl/types/span.h"
 
@@ -15,10 +14,12 @@ template <class T, size_t kInline>
 class SmallArray {
  public:
   explicit SmallArray(size_t size) : size_(size) {
-    if (size > kInline) [[unlikely]] {
-      heap_.reset(new T[size]);
-      data_ = heap_.get();
-    }
+    if (size > kInline) [[unlikely]]
+      data_ = new T[size];
+  }
+  ~SmallArray() {
+    if (data_ != inline_) [[unlikely]]
+      delete[] data_;
   }
   SmallArray(const SmallArray&) = delete;
 
@@ -31,7 +32,6 @@ class SmallArray {
   T inline_[kInline];
   T* data_ = inline_;
   size_t size_;
-  std::unique_ptr<T[]> heap_;
 };
 
 }  // namespace wengert::internal

@@ -1,20 +1,20 @@
-// What a thread's tape knows: modes, the next sequence number, the slab, the list of pending nodes.
+// What a thread's tape knows: modes, the next sequence number, counters.
 #ifndef WENGERT_AUTOGRAD_THREAD_STATE_H_
 #define WENGERT_AUTOGRAD_THREAD_STATE_H_
 
 #include <cstdint>
-#include <vector>
 
 #include "autograd/modes.h"
 #include "autograd/node.h"
 
 namespace wengert::internal {
 
+enum class Eagerness : uint8_t { kLazy, kEager, kUndecided };
+
 struct ThreadState {
   uint64_t next_sequence = 1;
   bool grad_enabled = true;
-  bool eager = false;
-  bool eager_decided = false;  // WENGERT_EAGER has been read
+  Eagerness eager = Eagerness::kUndecided;
   bool anomaly = false;
   bool has_where = false;
   SourceLocation where;  // overrides the caller's while has_where
@@ -25,17 +25,13 @@ struct ThreadState {
 };
 inline constinit thread_local ThreadState thread_state;
 
-bool Eager();
+bool DecideEager();  // reads WENGERT_EAGER
 
-// The pending nodes of a thread, oldest first, with holes; bounds how much can wait.
-class PendingList {
- public:
-  static void Add(Node* node, int64_t bytes);
-  static void Remove(Node* node);
-  // Evaluates what is pending, but for the newest few, once past the limits.
-  static bool OverLimit();
-  static void EvaluateOldest();
-};
+inline bool Eager() {
+  if (thread_state.eager == Eagerness::kLazy) [[likely]]
+    return false;
+  return thread_state.eager == Eagerness::kEager || DecideEager();
+}
 
 // Runs everything below `targets`. With `final`, no gradient will be taken through the graph again:
 // values are dropped after their last reader, and the targets let go of the tape.

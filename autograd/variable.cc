@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "autograd/op.h"
+#include "autograd/record.h"
 #include "autograd/thread_state.h"
 
 namespace wengert {
@@ -12,9 +13,9 @@ namespace {
 
 Variable MakeLeaf(Tensor value, uint8_t flags, std::shared_ptr<const std::string> name) {
   if (!value.defined()) throw Error("variable", "the tensor is undefined");
-  Node* node = NewNode(nullptr, {}, 1, 1, sizeof(LeafAttributes), {});
+  Node* node = internal::NewNode(nullptr, 0, 1, 1, sizeof(LeafAttributes), {});
   node->flags = Node::kLeaf | flags;
-  node->outputs()[0] = std::move(value);
+  new (node->outputs()) Tensor(std::move(value));
   new (node->attributes()) LeafAttributes{std::move(name)};
   return Variable::Adopt(node);
 }

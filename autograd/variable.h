@@ -88,6 +88,9 @@ class Variable {
 };
 
 inline VariableSpan Node::inputs() const { return {input_data(), num_inputs}; }
+inline void Node::MakeInput(int i, const Variable& input) {
+  new (const_cast<Variable*>(input_data()) + i) Variable(input);
+}
 inline void* Node::attributes() const { return const_cast<Variable*>(input_data() + num_inputs); }
 
 // A leaf that gradients can be taken with respect to.
@@ -101,24 +104,24 @@ std::ostream& operator<<(std::ostream& stream, const Variable& variable);  // ev
 // An argument of an element-wise op: a Variable, a Tensor or a number, and the source line on which
 // it was written (the implicit conversion runs on the user's line; that is how `a * b + 1` knows
 // it). A number is an attribute of the op, not a leaf on the tape, and takes the dtype of the other
-// operand (see PromoteWithNumber).
+// operand (see PromoteWithNumber). Like a string_view it borrows: a named Variable must outlive it.
 class Operand {
  public:
   Operand(const Variable& v,  // NOLINT(google-explicit-constructor)
           SourceLocation where = SourceLocation::current())
-      : variable_(v), where_(where) {}
+      : borrowed_(&v), where_(where) {}
   Operand(Variable&& v,  // NOLINT(google-explicit-constructor)
           SourceLocation where = SourceLocation::current())
-      : variable_(std::move(v)), where_(where) {}
+      : owned_(std::move(v)), where_(where) {}
   Operand(Tensor t,  // NOLINT(google-explicit-constructor)
           SourceLocation where = SourceLocation::current())
-      : variable_(std::move(t)), where_(where) {}
+      : owned_(std::move(t)), where_(where) {}
   // A Parameter, and whatever else stands for a Variable.
   template <class P>
   requires(std::is_convertible_v<const P&, const Variable&> && !std::is_same_v<P, Variable> &&
            !std::is_same_v<P, Tensor>) Operand(const P& p,  // NOLINT(google-explicit-constructor)
                                                SourceLocation where = SourceLocation::current())
-      : variable_(static_cast<const Variable&>(p)), where_(where) {}
+      : owned_(static_cast<const Variable&>(p)), where_(where) {}
   template <class N>
   requires std::is_arithmetic_v<N> Operand(N number,  // NOLINT(google-explicit-constructor)
                                            SourceLocation where = SourceLocation::current())
@@ -130,7 +133,7 @@ class Operand {
       // Beyond 2^53 a double would round it.
       constexpr auto kExact = int64_t{1} << 53;
       if (static_cast<int64_t>(number) > kExact || static_cast<int64_t>(number) < -kExact) {
-        variable_ = LargeInteger(static_cast<int64_t>(number));
+        owned_ = LargeInteger(static_cast<int64_t>(number));
         is_number_ = false;
       }
     }
@@ -139,13 +142,14 @@ class Operand {
   bool is_number() const { return is_number_; }
   double number() const { return number_; }
   bool number_is_floating() const { return floating_; }
-  const Variable& variable() const { return variable_; }
+  const Variable& variable() const { return borrowed_ ? *borrowed_ : owned_; }
   SourceLocation where() const { return where_; }
 
  private:
   static Variable LargeInteger(int64_t value);
 
-  Variable variable_;
+  const Variable* borrowed_ = nullptr;
+  Variable owned_;
   bool is_number_ = false;
   bool floating_ = false;
   double number_ = 0;

@@ -8,12 +8,18 @@
 
 #include "absl/strings/str_cat.h"
 #include "autograd/op.h"
+#include "autograd/record.h"
 #include "autograd/registry.h"
 #include "ops/kernels/elementwise_loop.h"
 #include "ops/ops.h"
 
 namespace wengert {
+
+static Variable GeneralPow(const Operand& a, const Operand& b);  // the row behind Pow
+
 namespace {
+
+using internal::RecordOne;
 
 // The rows' columns, as this file reads them.
 constexpr bool kFloats = false, kNumeric = true;
@@ -37,16 +43,16 @@ Variable PowExponentGradient(const Operand& a, const Variable& y, const Variable
 
 template <int row, int arity>
 void Forward(const Node& node, TensorSpan in, absl::Span<Tensor> out) {
-  RunElementwise(static_cast<Row>(row), arity, node.attributes_as<Attributes>(), in, out[0]);
+  RunElementwise<arity>(static_cast<Row>(row), node.attributes_as<Attributes>(), in, out[0]);
 }
 
 // ---- Gradients: one function per row, from the rows' gradient columns ----
 
-// Undoes the broadcasting (and a promotion) of one operand.
-Variable ToInput(Variable gradient, const Variable& input) {
-  if (!gradient.defined()) return gradient;
-  if (!(gradient.shape() == input.shape())) gradient = SumTo(gradient, input.shape());
-  return gradient;
+// Undoes the broadcasting of one operand.
+void ToInput(Variable& gradient, const Variable& input) {
+  if (gradient.defined() && !(gradient.shape() == input.shape())) {
+    gradient = SumTo(gradient, input.shape());
+  }
 }
 
 #define UNARY(op, Function, types, value, gradient, reads, ...)                  \
@@ -70,10 +76,17 @@ Variable ToInput(Variable gradient, const Variable& input) {
     [[maybe_unused]] const Variable& y = out[0];                                                   \
     [[maybe_unused]] const Variable& dy = cotangent[0];                                            \
     Gradients gradients;                                                                           \
-    if (!number_a) gradients.push_back(needs[0] ? ToInput(gradient_a, in[0]) : Variable());        \
+    size_t i = 0; /* of the node's input */                                                        \
+    if (!number_a) {                                                                               \
+      Variable& da = gradients.Append();                                                           \
+      if (needs[i]) da = gradient_a;                                                               \
+      if (attributes.broadcasts) ToInput(da, in[i]);                                               \
+      ++i;                                                                                         \
+    }                                                                                              \
     if (!number_b) {                                                                               \
-      const size_t i = number_a ? 0 : 1;                                                           \
-      gradients.push_back(needs[i] ? ToInput(gradient_b, in[i]) : Variable());                     \
+      Variable& db = gradients.Append();                                                           \
+      if (needs[i]) db = gradient_b;                                                               \
+      if (attributes.broadcasts) ToInput(db, in[i]);                                               \
     }                                                                                              \
     return gradients;                                                                              \
   }
@@ -93,11 +106,10 @@ Gradients WhereVjp(const Node& node, VariableSpan in, VariableSpan, VariableSpan
   for (int operand = 1; operand <= 2; ++operand) {
     if (numbers >> operand & 1) continue;
     const Variable& dy = cotangent[0];
-    Variable gradient;
+    Variable& gradient = gradients.Append();
     if (needs[i]) {
-      gradient = ToInput(operand == 1 ? Where(in[0], dy, 0) : Where(in[0], 0, dy), in[i]);
+      ToInput(gradient = operand == 1 ? Where(in[0], dy, 0) : Where(in[0], 0, dy), in[i]);
     }
-    gradients.push_back(std::move(gradient));
     ++i;
   }
   return gradients;
@@ -171,16 +183,11 @@ constexpr OpTable kWhereTable = MakeTable(
 
 // ---- Recording ----
 
-Variable Record(const OpTable* table, VariableSpan inputs, const Spec& spec,
-                const Attributes& attributes, SourceLocation where) {
-  const internal::Recording recording =
-      internal::BeginRecord(table, inputs, {&spec, 1}, /*residuals=*/0, where);
-  new (recording.attributes) Attributes(attributes);
-  return internal::EndRecord(recording);
-}
-
-Variable As(const Variable& v, DType dtype, SourceLocation where) {
-  return v.dtype() == dtype ? v : Cast(v, dtype, where);
+// `v` in the dtype; a cast, where there must be one, lives in `converted`.
+inline const Variable& As(const Variable& v, DType dtype, SourceLocation where,
+                          Variable& converted) {
+  if (v.dtype() == dtype) return v;
+  return converted = Cast(v, dtype, where);
 }
 
 DType ComputeType(DType dtype, bool all_numbers) {
@@ -195,7 +202,7 @@ DType ComputeType(DType dtype, bool all_numbers) {
   internal::RethrowWithPlace(error, inputs, where);
 }
 
-void CheckDefined(std::string_view op, const Operand& x, SourceLocation where) {
+inline void CheckDefined(std::string_view op, const Operand& x, SourceLocation where) {
   if (!x.is_number() && !x.variable().defined()) ThrowAt(op, "an operand is undefined", where);
 }
 
@@ -203,52 +210,53 @@ Variable Unary(const OpTable* table, bool all_numbers, const Operand& x, Attribu
   if (x.is_number()) ThrowAt(table->name, "is an op of a Variable, not of a number", x.where());
   CheckDefined(table->name, x, x.where());
   const DType dtype = ComputeType(x.variable().dtype(), all_numbers);
-  const Variable input = As(x.variable(), dtype, x.where());
-  return Record(table, {&input, 1}, {input.shape(), dtype}, attributes, x.where());
+  Variable converted;
+  const Variable& input = As(x.variable(), dtype, x.where(), converted);
+  return RecordOne(table, {&input}, input.shape(), dtype, attributes, x.where());
 }
 
 // One DType for both operands; numbers take the tensor's.
-DType Common(const OpTable* table, const Operand& a, const Operand& b) {
+inline DType Common(const OpTable* table, const Operand& a, const Operand& b) {
   CheckDefined(table->name, a, a.where());
   CheckDefined(table->name, b, a.where());
-  if (a.is_number() && b.is_number()) {
-    ThrowAt(table->name, "of two numbers: one operand must be a Variable", a.where());
+  if (b.is_number()) {
+    if (a.is_number()) {
+      ThrowAt(table->name, "of two numbers: one operand must be a Variable", a.where());
+    }
+    return PromoteWithNumber(a.variable().dtype(), b.number_is_floating());
   }
   if (a.is_number()) return PromoteWithNumber(b.variable().dtype(), a.number_is_floating());
-  if (b.is_number()) return PromoteWithNumber(a.variable().dtype(), b.number_is_floating());
   return Promote(a.variable().dtype(), b.variable().dtype());
 }
 
-Variable Binary(const OpTable* tables, bool all_numbers, bool compares, const Operand& a,
-                const Operand& b) {
+Variable OfTensorAndNumber(const OpTable* table, const Operand& tensor, const Operand& number,
+                           unsigned which, DType dtype, DType result, SourceLocation where) {
+  const Attributes attributes = {.numbers = {number.number(), 0},
+                                 .number_operands = static_cast<uint16_t>(which)};
+  Variable converted;
+  const Variable& x = As(tensor.variable(), dtype, where, converted);
+  return RecordOne(table + which, {&x}, x.shape(), result, attributes, where);
+}
+
+template <bool kAllNumbers, bool kCompares>
+Variable Binary(const OpTable* tables, const Operand& a, const Operand& b) {
   const SourceLocation where = a.where();
-  if (tables->row == static_cast<int>(Row::kPow) && b.is_number() && !a.is_number() &&
-      IsFloating(a.variable().dtype())) {
-    if (b.number() == 2) return Square(a);
-    if (b.number() == 0.5) return Sqrt(a);
-    if (b.number() == -1) return Reciprocal(a);
-  }
   DType dtype = Common(tables, a, b);
-  if (!compares) dtype = ComputeType(dtype, all_numbers);
-  const DType result = compares ? DType::kBool : dtype;
-  Attributes attributes;
-  if (a.is_number() || b.is_number()) {
-    attributes.numbers[0] = a.is_number() ? a.number() : b.number();
-    attributes.number_operands = a.is_number() ? kA : kB;
-    const Operand& tensor = a.is_number() ? b : a;
-    const Variable input = As(tensor.variable(), dtype, where);
-    return Record(tables + attributes.number_operands, {&input, 1}, {input.shape(), result},
-                  attributes, where);
-  }
-  const Variable inputs[] = {As(a.variable(), dtype, where), As(b.variable(), dtype, where)};
-  if (inputs[0].shape() == inputs[1].shape()) {
-    return Record(tables, inputs, {inputs[0].shape(), result}, attributes, where);
+  if (!kCompares) dtype = ComputeType(dtype, kAllNumbers);
+  const DType result = kCompares ? DType::kBool : dtype;
+  if (b.is_number()) return OfTensorAndNumber(tables, a, b, kB, dtype, result, where);
+  if (a.is_number()) return OfTensorAndNumber(tables, b, a, kA, dtype, result, where);
+  Variable converted_a, converted_b;
+  const Variable& x = As(a.variable(), dtype, where, converted_a);
+  const Variable& y = As(b.variable(), dtype, where, converted_b);
+  if (x.shape() == y.shape()) {
+    return RecordOne(tables, {&x, &y}, x.shape(), result, Attributes(), where);
   }
   try {
-    return Record(tables, inputs,
-                  {BroadcastShapes(inputs[0].shape(), inputs[1].shape(), tables->name), result},
-                  attributes, where);
+    return RecordOne(tables, {&x, &y}, BroadcastShapes(x.shape(), y.shape(), tables->name), result,
+                     Attributes{.broadcasts = true}, where);
   } catch (Error& error) {
+    const Variable inputs[] = {x, y};
     internal::RethrowWithPlace(error, inputs, where);
   }
 }
@@ -263,19 +271,29 @@ Variable Binary(const OpTable* tables, bool all_numbers, bool compares, const Op
   static Variable Function##OfNumbers(const Operand& x, double p0, double p1) { \
     return Unary(k##Function##Table, types, x, {.numbers = {p0, p1}});          \
   }
-#define BINARY(op, Function, types, ...)                                \
-  Variable Function(const Operand& a, const Operand& b) {               \
-    return Binary(k##Function##Table, types, /*compares=*/false, a, b); \
+#define BINARY(op, Function, types, ...)                                                 \
+  Variable Function(const Operand& a, const Operand& b) {                                \
+    return Binary</*kAllNumbers=*/types, /*kCompares=*/false>(k##Function##Table, a, b); \
   }
-#define COMPARISON(op, Function, ...)                                     \
-  Variable Function(const Operand& a, const Operand& b) {                 \
-    return Binary(k##Function##Table, kNumeric, /*compares=*/true, a, b); \
+#define COMPARISON(op, Function, ...)                                                  \
+  Variable Function(const Operand& a, const Operand& b) {                              \
+    return Binary</*kAllNumbers=*/true, /*kCompares=*/true>(k##Function##Table, a, b); \
   }
 #include "ops/kernels/elementwise_rows.inc"
 #undef UNARY
 #undef UNARY_WITH_NUMBERS
 #undef BINARY
 #undef COMPARISON
+
+Variable Pow(const Operand& a, const Operand& b) {
+  if (b.is_number() && !a.is_number() && a.variable().defined() &&
+      IsFloating(a.variable().dtype())) {
+    if (b.number() == 2) return Square(a);
+    if (b.number() == 0.5) return Sqrt(a);
+    if (b.number() == -1) return Reciprocal(a);
+  }
+  return GeneralPow(a, b);
+}
 
 Variable LeakyRelu(const Operand& x, double slope) { return LeakyReluOfNumbers(x, slope, 0); }
 
@@ -301,16 +319,20 @@ Variable Where(const Variable& condition, const Operand& a, const Operand& b) {
     for (const auto& [operand, bit] : {std::pair{&a, 1}, std::pair{&b, 2}}) {
       if (operand->is_number()) {
         attributes.numbers[numbers++] = operand->number();
-        attributes.number_operands |= 1u << bit;
+        attributes.number_operands |= static_cast<uint16_t>(1u << bit);
       } else {
-        inputs.push_back(As(operand->variable(), dtype, where));
+        Variable converted;
+        inputs.push_back(As(operand->variable(), dtype, where, converted));
         shape = BroadcastShapes(shape, inputs.back().shape(), "where");
       }
     }
   } catch (Error& error) {
     internal::RethrowWithPlace(error, inputs, where);
   }
-  return Record(&kWhereTable, inputs, {shape, dtype}, attributes, where);
+  const internal::Recording recording =
+      internal::BeginRecord(&kWhereTable, inputs, {Spec{shape, dtype}}, /*residuals=*/0, where);
+  new (recording.attributes) Attributes(attributes);
+  return internal::EndRecord(recording);
 }
 
 // ---- Cases for the gradient table ----

@@ -60,7 +60,10 @@ Variable Div(const Operand& a, const Operand& b);  // true division, of integers
 Variable Pow(const Operand& a, const Operand& b);
 Variable Maximum(const Operand& a, const Operand& b);  // a tie's gradient goes to a
 Variable Minimum(const Operand& a, const Operand& b);
+// a times the derivative of relu, tanh or sigmoid where its result is b.
 Variable WherePositive(const Operand& a, const Operand& b);  // a where b > 0, else 0
+Variable TanhGradient(const Operand& a, const Operand& b);
+Variable SigmoidGradient(const Operand& a, const Operand& b);
 
 inline Variable operator+(const Operand& a, const Operand& b) { return Add(a, b); }
 inline Variable operator-(const Operand& a, const Operand& b) { return Sub(a, b); }

@@ -12,10 +12,10 @@ namespace wengert {
 enum class DType : uint8_t { kBool, kUInt8, kInt32, kInt64, kFloat32, kFloat64 };
 inline constexpr int kNumDTypes = 6;
 
-constexpr size_t SizeOf(DType dtype) {
-  constexpr size_t kSizes[kNumDTypes] = {1, 1, 4, 8, 4, 8};
-  return kSizes[static_cast<int>(dtype)];
+namespace internal {
+inline constexpr size_t kDTypeSizes[kNumDTypes] = {1, 1, 4, 8, 4, 8};
 }
+constexpr size_t SizeOf(DType dtype) { return internal::kDTypeSizes[static_cast<int>(dtype)]; }
 constexpr bool IsFloating(DType dtype) { return dtype >= DType::kFloat32; }
 std::string_view Name(DType dtype);  // "float32"
 

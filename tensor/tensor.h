@@ -48,7 +48,11 @@ class Tensor {
   int64_t dim(int axis) const { return shape_[NormalizeAxis(axis, rank(), "dim")]; }
   int64_t size() const { return NumElements(shape_); }
   int64_t bytes() const { return size() * static_cast<int64_t>(SizeOf(dtype_)); }
-  bool IsContiguous() const;  // row-major without gaps
+  bool IsContiguous() const {  // row-major without gaps
+    if (rank() == 0) return true;
+    if (rank() == 1) return shape_[0] <= 1 || strides_[0] == 1;
+    return StridesAreContiguous();
+  }
   // True when no other Tensor shares the memory.
   bool OwnsStorage() const { return storage_ && storage_->unique(); }
   bool SharesStorage(const Tensor& other) const {
@@ -109,6 +113,10 @@ class Tensor {
 
  private:
   friend class Node;
+  // What the tape knows of a value that is still to be computed.
+  Tensor(const Shape& shape, DType dtype)
+      : shape_(shape), strides_(ContiguousStrides(shape)), dtype_(dtype) {}
+  bool StridesAreContiguous() const;
   void CheckType(DType asked) const {
     if (asked != dtype_ || !storage_) ThrowBadAccess(asked);
   }

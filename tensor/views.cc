@@ -79,7 +79,7 @@ std::optional<Strides> ViewStrides(const Tensor& tensor, const Shape& shape) {
 
 }  // namespace
 
-bool Tensor::IsContiguous() const {
+bool Tensor::StridesAreContiguous() const {
   int64_t stride = 1;
   bool in_order = true;
   for (int axis = rank() - 1; axis >= 0; --axis) {

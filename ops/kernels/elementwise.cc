@@ -4,15 +4,6 @@
 #include <cmath>
 #include <cstring>
 
-#ifndef WENGERT_ELEMENTWISE_TABLE_
-#define WENGERT_ELEMENTWISE_TABLE_
-namespace wengert {
-struct ElementwiseTable {
-  BlockKernel kernels[kNumRows][kNumDTypes][4] = {};
-};
-}  // namespace wengert
-#endif
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/kernels/elementwise.cc"
 #include "ops/kernels/simd_targets.h"
@@ -209,11 +200,11 @@ void WhereBlock(const void* const* in, void* out, int64_t n, const double*) {
 constexpr bool kFloats = false, kNumeric = true;  // the rows' types column
 
 template <class F, class T>
-void AddUnary(ElementwiseTable& table, Row row) {
+void AddUnary(BlockKernelTable& table, Row row) {
   table.kernels[static_cast<int>(row)][static_cast<int>(DTypeOf<T>())][0] = &UnaryBlock<F, T>;
 }
 template <class F, class T>
-void AddBinary(ElementwiseTable& table, Row row) {
+void AddBinary(BlockKernelTable& table, Row row) {
   auto& kernels = table.kernels[static_cast<int>(row)][static_cast<int>(DTypeOf<T>())];
   kernels[0] = &BinaryBlock<F, T, false, false>;
   kernels[1] = &BinaryBlock<F, T, true, false>;
@@ -221,7 +212,7 @@ void AddBinary(ElementwiseTable& table, Row row) {
 }
 // Only rows for all numbers have integer kernels (a template, so that the others are not compiled).
 template <class F, bool kAllNumbers>
-void AddUnaryIntegers(ElementwiseTable& table, Row row) {
+void AddUnaryIntegers(BlockKernelTable& table, Row row) {
   if constexpr (kAllNumbers) {
     AddUnary<F, uint8_t>(table, row);
     AddUnary<F, int32_t>(table, row);
@@ -229,7 +220,7 @@ void AddUnaryIntegers(ElementwiseTable& table, Row row) {
   }
 }
 template <class F, bool kAllNumbers>
-void AddBinaryIntegers(ElementwiseTable& table, Row row) {
+void AddBinaryIntegers(BlockKernelTable& table, Row row) {
   if constexpr (kAllNumbers) {
     AddBinary<F, uint8_t>(table, row);
     AddBinary<F, int32_t>(table, row);
@@ -238,14 +229,14 @@ void AddBinaryIntegers(ElementwiseTable& table, Row row) {
 }
 // Bools are compared and chosen as the bytes that they are.
 template <class F, class T>
-void AddComparison(ElementwiseTable& table, Row row, DType dtype = DTypeOf<T>()) {
+void AddComparison(BlockKernelTable& table, Row row, DType dtype = DTypeOf<T>()) {
   auto& kernels = table.kernels[static_cast<int>(row)][static_cast<int>(dtype)];
   kernels[0] = &ComparisonBlock<F, T, false, false>;
   kernels[1] = &ComparisonBlock<F, T, true, false>;
   kernels[2] = &ComparisonBlock<F, T, false, true>;
 }
 template <class T>
-void AddWhere(ElementwiseTable& table, DType dtype = DTypeOf<T>()) {
+void AddWhere(BlockKernelTable& table, DType dtype = DTypeOf<T>()) {
   auto& kernels = table.kernels[static_cast<int>(Row::kWhere)][static_cast<int>(dtype)];
   kernels[0] = &WhereBlock<T, false, false>;
   kernels[1] = &WhereBlock<T, true, false>;
@@ -253,7 +244,7 @@ void AddWhere(ElementwiseTable& table, DType dtype = DTypeOf<T>()) {
   kernels[3] = &WhereBlock<T, true, true>;
 }
 
-void FillTable(ElementwiseTable& t) {
+void FillTable(BlockKernelTable& t) {
 #define UNARY(op, Function, types, ...)                   \
   AddUnary<Function##Value, float>(t, Row::k##Function);  \
   AddUnary<Function##Value, double>(t, Row::k##Function); \
@@ -285,7 +276,7 @@ void FillTable(ElementwiseTable& t) {
 
 }  // namespace
 
-void FillElementwiseTable(ElementwiseTable& table) { FillTable(table); }
+void FillBlockKernelTable(BlockKernelTable& table) { FillTable(table); }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace wengert
@@ -294,15 +285,12 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace wengert {
 
-HWY_EXPORT(FillElementwiseTable);
+HWY_EXPORT(FillBlockKernelTable);
 
-BlockKernel GetBlockKernel(Row row, DType dtype, unsigned scalars) {
-  static const ElementwiseTable& table = []() -> const ElementwiseTable& {
-    auto* made = new ElementwiseTable;
-    HWY_DYNAMIC_DISPATCH(FillElementwiseTable)(*made);
-    return *made;
-  }();
-  return table.kernels[static_cast<int>(row)][static_cast<int>(dtype)][scalars];
+const BlockKernelTable& MakeBlockKernelTable() {
+  auto* table = new BlockKernelTable;
+  HWY_DYNAMIC_DISPATCH(FillBlockKernelTable)(*table);
+  return *table;
 }
 
 }  // namespace wengert

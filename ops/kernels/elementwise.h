@@ -27,9 +27,18 @@ inline constexpr int kNumRows = static_cast<int>(Row::kWhere) + 1;
 // written exactly, and may be one of the inputs. numbers: p0 and p1 of the rows that have them.
 using BlockKernel = void (*)(const void* const* in, void* out, int64_t n, const double* numbers);
 
-// `scalars`: bit i, operand i is a scalar (of where: bits 0 and 1 are the two values). Null when a
-// row has no kernel for the dtype of the values (see the rows' types) or all operands are scalars.
-BlockKernel GetBlockKernel(Row row, DType dtype, unsigned scalars);
+// By row, dtype of the values, and which operands are scalars: bit i, operand i (of where: bits 0
+// and 1 are the two values). Null where a row has no kernel for the dtype (see the rows' types) or
+// all operands are scalars.
+struct BlockKernelTable {
+  BlockKernel kernels[kNumRows][kNumDTypes][4] = {};
+};
+const BlockKernelTable& MakeBlockKernelTable();  // for this processor
+
+inline BlockKernel GetBlockKernel(Row row, DType dtype, unsigned scalars) {
+  static const BlockKernelTable& table = MakeBlockKernelTable();
+  return table.kernels[static_cast<int>(row)][static_cast<int>(dtype)][scalars];
+}
 
 }  // namespace wengert
 

@@ -66,64 +66,49 @@ void GatherBlock(const Gathered& from, int64_t begin, int64_t count, std::byte* 
   }
 }
 
-void StoreNumber(double number, DType dtype, void* to) {
+inline void StoreNumber(double number, DType dtype, std::byte* to) {
+  if (dtype == DType::kFloat32) {
+    const float value = static_cast<float>(number);
+    std::memcpy(to, &value, sizeof(value));
+    return;
+  }
   DispatchDType(dtype, [&]<class T>() {
     const T value = static_cast<T>(number);
     std::memcpy(to, &value, sizeof(T));
   });
 }
 
-}  // namespace
+// What the kernel reads for each operand: a tensor's elements, or one number.
+struct Operands {
+  const void* data[3];
+  unsigned scalars = 0;  // bit i: operand i is one element for all
+  bool dense = true;     // every other one lies as the result does
+  alignas(8) std::byte numbers[3][8];
+};
 
-void RunElementwise(Row row, int arity, const ElementwiseAttributes& attributes, TensorSpan in,
-                    Tensor& out) {
+// Any strides, in blocks, threads by shape.
+void RunBlocks(BlockKernel kernel, int arity, const Operands& operands,
+               const ElementwiseAttributes& attributes, TensorSpan in, Tensor& out) {
   const int64_t size = out.size();
-  if (size == 0) return;
-  const bool where = row == Row::kWhere;
-  alignas(64) std::byte numbers[3][64];
-  const void* operands[3];
-  size_t element[3];
   int64_t step[3];  // bytes from one element to the next; 0: a scalar
-  unsigned scalars = 0;
   int gathered_count = 0;
   Gathered gathered[3];
   int gathered_operand[3];
-
-  // A comparison's result is bool: what it computes in is the dtype of its first tensor.
-  const bool compares = out.dtype() == DType::kBool && !where && in.size() > 0;
-  const DType dtype = compares ? in[0].dtype() : out.dtype();
-  int next_input = 0, next_number = 0;
+  int next_input = 0;
   for (int i = 0; i < arity; ++i) {
-    if (attributes.number_operands >> i & 1) {
-      StoreNumber(attributes.numbers[next_number++], dtype, numbers[i]);
-      operands[i] = numbers[i];
-      step[i] = 0;
-      scalars |= 1u << i;
-      continue;
-    }
-    const Tensor& tensor = in[next_input++];
-    operands[i] = tensor.raw();
-    element[i] = SizeOf(tensor.dtype());
-    step[i] = static_cast<int64_t>(element[i]);
-    if (tensor.size() == 1 && size > 1 && !(where && i == 0)) {
-      step[i] = 0;
-      scalars |= 1u << i;
-    } else if (!(tensor.IsContiguous() && tensor.size() == size)) {
-      const Tensor* const only = &tensor;
-      gathered[gathered_count].loop = StridedLoop::Make(out.shape(), {&only, 1});
-      gathered[gathered_count].data = tensor.raw();
-      gathered[gathered_count].element = element[i];
-      gathered_operand[gathered_count++] = i;
-    }
+    const bool is_number = attributes.number_operands >> i & 1;
+    const Tensor* const tensor = is_number ? nullptr : &in[next_input++];
+    step[i] = 0;
+    if (operands.scalars >> i & 1) continue;
+    const size_t element = SizeOf(tensor->dtype());
+    step[i] = static_cast<int64_t>(element);
+    if (tensor->size() == size && tensor->IsContiguous()) continue;
+    gathered[gathered_count] = {StridedLoop::Make(out.shape(), {&tensor, 1}), tensor->raw(),
+                                element};
+    gathered_operand[gathered_count++] = i;
   }
-  const BlockKernel kernel = GetBlockKernel(row, dtype, where ? scalars >> 1 : scalars);
   const int64_t out_step = static_cast<int64_t>(SizeOf(out.dtype()));
   std::byte* const result = out.raw();
-
-  if (gathered_count == 0 && size <= kSerial) {
-    kernel(operands, result, size, attributes.numbers);
-    return;
-  }
   ParallelFor((size + kTask - 1) / kTask, [&](int64_t task) {
     // Room for a vector past the end, as the kernels read whole ones.
     alignas(64) std::byte buffers[3][kBlock * sizeof(double) + 64];
@@ -133,7 +118,7 @@ void RunElementwise(Row row, int arity, const ElementwiseAttributes& attributes,
       const int64_t count = std::min(block, end - begin);
       const void* pointers[3];
       for (int i = 0; i < arity; ++i) {
-        pointers[i] = static_cast<const std::byte*>(operands[i]) + begin * step[i];
+        pointers[i] = static_cast<const std::byte*>(operands.data[i]) + begin * step[i];
       }
       for (int g = 0; g < gathered_count; ++g) {
         GatherBlock(gathered[g], begin, count, buffers[g]);
@@ -143,5 +128,45 @@ void RunElementwise(Row row, int arity, const ElementwiseAttributes& attributes,
     }
   });
 }
+
+}  // namespace
+
+template <int arity>
+void RunElementwise(Row row, const ElementwiseAttributes& attributes, TensorSpan in, Tensor& out) {
+  const int64_t size = out.size();
+  if (size == 0) return;
+  constexpr bool where = arity == 3;
+  // A comparison's result is bool: what it computes in is the dtype of its first tensor.
+  const bool compares = out.dtype() == DType::kBool && !where && in.size() > 0;
+  const DType dtype = compares ? in[0].dtype() : out.dtype();
+  Operands operands;
+  int next_input = 0, next_number = 0;
+  for (int i = 0; i < arity; ++i) {
+    if (attributes.number_operands >> i & 1) {
+      StoreNumber(attributes.numbers[next_number++], dtype, operands.numbers[i]);
+      operands.data[i] = operands.numbers[i];
+      operands.scalars |= 1u << i;
+      continue;
+    }
+    const Tensor& tensor = in[next_input++];
+    operands.data[i] = tensor.raw();
+    const int64_t count = tensor.size();
+    if (count == 1 && size > 1 && !(where && i == 0)) {
+      operands.scalars |= 1u << i;
+    } else {
+      operands.dense &= count == size && tensor.IsContiguous();
+    }
+  }
+  const BlockKernel kernel =
+      GetBlockKernel(row, dtype, where ? operands.scalars >> 1 : operands.scalars);
+  if (operands.dense && size <= kSerial) {
+    kernel(operands.data, out.raw(), size, attributes.numbers);
+  } else {
+    RunBlocks(kernel, arity, operands, attributes, in, out);
+  }
+}
+template void RunElementwise<1>(Row, const ElementwiseAttributes&, TensorSpan, Tensor&);
+template void RunElementwise<2>(Row, const ElementwiseAttributes&, TensorSpan, Tensor&);
+template void RunElementwise<3>(Row, const ElementwiseAttributes&, TensorSpan, Tensor&);
 
 }  // namespace wengert

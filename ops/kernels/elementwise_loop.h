@@ -12,13 +12,14 @@ namespace wengert {
 // stand here, in the order of the operands; so do a row's parameters (a slope, bounds).
 struct ElementwiseAttributes {
   double numbers[2] = {0, 0};
-  uint32_t number_operands = 0;  // bit i: operand i is a number
+  uint16_t number_operands = 0;  // bit i: operand i is a number
+  bool broadcasts = false;       // an input has another shape than the result
 };
 
 // out: contiguous, of the operands' broadcast shape; may share memory with a contiguous input of
 // the same shape. Inputs broadcast.
-void RunElementwise(Row row, int arity, const ElementwiseAttributes& attributes, TensorSpan in,
-                    Tensor& out);
+template <int arity>
+void RunElementwise(Row row, const ElementwiseAttributes& attributes, TensorSpan in, Tensor& out);
 
 }  // namespace wengert
 
