@@ -229,13 +229,12 @@ class Evaluation {
 
   static void CheckFinite(const Node& node, absl::Span<const Tensor* const> in) {
     for (int o = 0; o < node.num_public; ++o) {
-      const Range range = RangeOf(node.outputs()[o]);
-      if (range.finite) continue;
+      if (AllFinite(node.outputs()[o])) continue;
       std::string inputs;
       for (const Tensor* tensor : in) {
         const Range r = RangeOf(*tensor);
         absl::StrAppend(&inputs, inputs.empty() ? "" : ", ", ToString(tensor->shape()), " in [",
-                        r.lowest, ", ", r.highest, "]", r.finite ? "" : " (not finite)");
+                        r.lowest, ", ", r.highest, "]", AllFinite(*tensor) ? "" : " (not finite)");
       }
       throw Error(node.op->name,
                   absl::StrCat("the first value that is not finite; inputs: ", inputs));
@@ -244,13 +243,11 @@ class Evaluation {
 
   struct Range {
     double lowest = INFINITY, highest = -INFINITY;
-    bool finite = true;
   };
   static Range RangeOf(const Tensor& tensor) {
     Range range;
     if (!IsFloating(tensor.dtype())) return range;
     for (const double value : tensor.ToVector<double>()) {
-      range.finite &= std::isfinite(value);
       range.lowest = std::min(range.lowest, value);
       range.highest = std::max(range.highest, value);
     }

@@ -137,6 +137,8 @@ std::ostream& operator<<(std::ostream& stream, const Tensor& tensor);
 
 // True when dtype, shape and every bit of every element agree.
 bool BitwiseEqual(const Tensor& a, const Tensor& b);
+// True when no element is NaN or infinite. Fast: a pass over memory.
+bool AllFinite(const Tensor& tensor);
 
 }  // namespace wengert
 

@@ -1,5 +1,6 @@
 #include "nn/train/fit.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -32,14 +33,14 @@ class Running {
   int64_t examples_ = 0;
 };
 
-// Runs the objective again, on the same parameters and random numbers, watching every value: throws
-// the Error that names the op.
-[[noreturn]] void ExplainNonFinite(const Objective& objective, const Batch& batch,
-                                   Generator generator, double loss) {
+// Runs the step again, on the same parameters and random numbers, watching every value: throws the
+// Error that names the op.
+[[noreturn]] void ExplainNonFinite(const Objective& objective, const Optimizer& optimizer,
+                                   const Batch& batch, Generator generator, double loss) {
   const TrainingScope training(generator);
   const DetectAnomaly watch;
-  static_cast<void>(objective(batch).loss.value());
-  throw Error("fit", absl::StrCat("the loss is ", loss));
+  ValueAndGrad([&] { return objective(batch).loss; }, optimizer.parameters());
+  throw Error("fit", absl::StrCat("the loss is ", loss, ", or a gradient is not finite"));
 }
 
 }  // namespace
@@ -73,7 +74,11 @@ FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& lo
         // Let go of the graph here: the optimizer then finds the parameters' buffers its own.
       }
       const double loss = step.value.item<double>();
-      if (!std::isfinite(loss)) ExplainNonFinite(objective, batch, before, loss);
+      const bool finite =
+          std::isfinite(loss) &&
+          std::all_of(step.gradients.begin(), step.gradients.end(),
+                      [](const Variable& gradient) { return AllFinite(gradient.value()); });
+      if (!finite) ExplainNonFinite(objective, optimizer, batch, before, loss);
       optimizer.Step(step.gradients);
 
       ++result.steps;

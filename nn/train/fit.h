@@ -51,8 +51,8 @@ struct FitResult {
 };
 
 // Trains with the gradients of objective(batch).loss. Random ops of the layers draw from
-// `generator`. A loss that is not finite stops it with an Error that names the first op that made
-// such a value: no parameter has taken the step.
+// `generator`. A loss or a gradient that is not finite stops it with an Error that names the first
+// op that made such a value: no parameter has taken the step.
 FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& loader,
               Generator& generator, const FitOptions& options);
 

@@ -192,6 +192,19 @@ TEST(FitTest, TheLogarithmOfANegativeStopsBeforeTheStep) {
   ExpectStopsBeforeStepThree(t, "[log]", __FILE__);
 }
 
+// The square root of 0 has a value but no finite derivative: the loss looks good.
+TEST(FitTest, AGradientThatIsNotFiniteStopsBeforeTheStep) {
+  Training t;
+  t.objective = [&t](const Batch& batch) {
+    Outcome outcome = Classification(t.model)(batch);
+    if (batch.index == 2) {
+      outcome.loss = outcome.loss + Sum(Sqrt(t.model.fc2.bias.variable() * 0));
+    }
+    return outcome;
+  };
+  ExpectStopsBeforeStepThree(t, "[div]", __FILE__);
+}
+
 TEST(FitTest, APoisonedParameterStopsBeforeTheFirstStep) {
   Training t;
   Tensor poisoned = t.model.fc2.weight.value().Clone();

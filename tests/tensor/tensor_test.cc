@@ -193,5 +193,40 @@ TEST(TensorTest, BitwiseEqual) {
   EXPECT_FALSE(BitwiseEqual(a, Tensor()));
 }
 
+template <class T>
+void ExpectFindsOneBadElement(const Shape& shape) {
+  for (const T bad : {std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::infinity(),
+                      -std::numeric_limits<T>::infinity()}) {
+    for (const int64_t at : {int64_t{0}, NumElements(shape) / 2, NumElements(shape) - 1}) {
+      Tensor tensor = Tensor::Full(shape, std::numeric_limits<T>::max(), DTypeOf<T>());
+      EXPECT_TRUE(AllFinite(tensor));
+      tensor.mutable_data<T>()[at] = bad;
+      EXPECT_FALSE(AllFinite(tensor)) << bad << " at " << at << " of " << ToString(shape);
+      EXPECT_FALSE(AllFinite(tensor.Flip(0)));
+    }
+  }
+}
+
+TEST(AllFiniteTest, FindsOneBadElement) {
+  for (const Shape& shape : {Shape{1}, Shape{7}, Shape{33, 41}, Shape{300, 1000}}) {
+    ExpectFindsOneBadElement<float>(shape);
+    ExpectFindsOneBadElement<double>(shape);
+  }
+}
+
+TEST(AllFiniteTest, NothingAndIntegersAreFinite) {
+  EXPECT_TRUE(AllFinite(Tensor::Empty({0, 3})));
+  EXPECT_TRUE(AllFinite(Tensor::Full({5}, 255, DType::kUInt8)));
+  EXPECT_TRUE(AllFinite(Tensor::FromVector<float>({0.f, -0.f, 1e-45f})));
+}
+
+// What a view leaves out does not count.
+TEST(AllFiniteTest, SeesTheElementsOfAViewOnly) {
+  Tensor tensor = Tensor::Zeros({10});
+  tensor.mutable_data<float>()[3] = std::numeric_limits<float>::infinity();
+  EXPECT_TRUE(AllFinite(tensor.Narrow(0, 4, 6)));
+  EXPECT_FALSE(AllFinite(tensor.Narrow(0, 3, 1)));
+}
+
 }  // namespace
 }  // namespace wengert
