@@ -19,18 +19,11 @@
 #include "nn/module.h"
 #include "ops/ops.h"
 #include "tensor/pool.h"
+#include "tests/tensor/thrown_message.h"
 
 namespace wengert {
 namespace {
 
-std::string ErrorOf(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 bool Has(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
@@ -40,7 +33,7 @@ Variable Ones(const Shape& shape) { return Tensor::Ones(shape); }
 TEST(ErrorTest, FunctionsNameOpShapesAndTheUsersLine) {
   const Variable a = Ones({2, 3}), b = Ones({4, 5});
   const int line = __LINE__ + 1;
-  const std::string product = ErrorOf([&] { MatMul(a, b); });
+  const std::string product = ThrownMessage([&] { MatMul(a, b); });
   EXPECT_EQ(product, "[matmul] inner dimensions differ: [2,3] x [4,5] (" + Here(line) + ")");
   for (const auto& f :
        std::vector<std::function<void()>>{[&] { Sum(a, 2); }, [&] { Reshape(a, {7}); },
@@ -52,7 +45,7 @@ TEST(ErrorTest, FunctionsNameOpShapesAndTheUsersLine) {
                                             Concat({{a, b}}, 0);
                                           },
                                           [&] { Tanh(Variable()); }}) {
-    const std::string text = ErrorOf(f);
+    const std::string text = ThrownMessage(f);
     EXPECT_EQ(text.front(), '[');
     EXPECT_TRUE(Has(text, __FILE__)) << text;
   }
@@ -60,17 +53,17 @@ TEST(ErrorTest, FunctionsNameOpShapesAndTheUsersLine) {
 
 TEST(ErrorTest, OperatorsNameTheUsersLine) {
   const Variable a = Ones({2, 3}), b = Ones({4});
-  const std::string sum = ErrorOf([&] { a + b; });
+  const std::string sum = ThrownMessage([&] { a + b; });
   EXPECT_TRUE(Has(sum, "[add]")) << sum;
   EXPECT_TRUE(Has(sum, "[2,3]")) << sum;
   EXPECT_TRUE(Has(sum, "[4]")) << sum;
   EXPECT_TRUE(Has(sum, Here(__LINE__ - 4))) << sum;
-  const std::string deep = ErrorOf([&] { -(a * 2 - Tanh(a) / b); });
+  const std::string deep = ThrownMessage([&] { -(a * 2 - Tanh(a) / b); });
   EXPECT_TRUE(Has(deep, "[div]")) << deep;
   EXPECT_TRUE(Has(deep, Here(__LINE__ - 2))) << deep;
-  const std::string undefined = ErrorOf([&] { Variable() + a; });
+  const std::string undefined = ThrownMessage([&] { Variable() + a; });
   EXPECT_TRUE(Has(undefined, "undefined")) << undefined;
-  const std::string unset = ErrorOf([&] { a* Parameter(); });
+  const std::string unset = ThrownMessage([&] { a* Parameter(); });
   EXPECT_TRUE(Has(unset, "[parameter]")) << unset;
 }
 
@@ -86,11 +79,11 @@ TEST(ErrorTest, TheLayerPathIsThatOfTheParameter) {
   Generator generator(1);
   Cnn model{.fc1 = nn::Dense({.in = 3, .out = 2}, generator)};
   Parameters(model, "cnn");
-  const std::string inside = ErrorOf([&] { model.fc1(Ones({5, 4})); });
+  const std::string inside = ThrownMessage([&] { model.fc1(Ones({5, 4})); });
   EXPECT_EQ(inside, "[matmul] inner dimensions differ: [5,4] x [3,2] (" + Here(__LINE__ - 1) +
                         ", reading cnn/fc1/weight)");
   const Variable w = model.fc1.weight;
-  const std::string through = ErrorOf([&] { Ones({7, 7}) - Transpose(w * 2); });
+  const std::string through = ThrownMessage([&] { Ones({7, 7}) - Transpose(w * 2); });
   EXPECT_TRUE(Has(through, ", reading cnn/fc1/weight)")) << through;
 }
 
@@ -121,7 +114,7 @@ TEST(ErrorTest, RulesNameTheLineOfTheOpThatTheyDifferentiate) {
   const auto expect = [&](char how, std::string_view message) {
     const Variable y = Apply(FailingOp{.how = how, .on = &on}, {w});
     const int line = __LINE__ - 1;
-    const std::string text = ErrorOf([&] { Grad(y, w, {.cotangents = {w}}).value(); });
+    const std::string text = ThrownMessage([&] { Grad(y, w, {.cotangents = {w}}).value(); });
     EXPECT_TRUE(Has(text, message)) << text;
     EXPECT_TRUE(Has(text, Here(line))) << text;
     EXPECT_TRUE(how == 'k' || Has(text, "reading net/w")) << text;
@@ -135,10 +128,10 @@ TEST(ErrorTest, RulesNameTheLineOfTheOpThatTheyDifferentiate) {
 TEST(ErrorTest, AnIndexOutOfRangeNamesItsLineWhenItIsComputed) {
   const Variable index = Tensor::FromVector(std::vector<int64_t>{0, 9});
   const Variable y = Gather(Ones({3, 2}), index);
-  const std::string text = ErrorOf([&] { (y * 2).value(); });
+  const std::string text = ThrownMessage([&] { (y * 2).value(); });
   EXPECT_TRUE(Has(text, "[gather] index 9 at [1] is out of range")) << text;
   EXPECT_TRUE(Has(text, Here(__LINE__ - 3))) << text;
-  EXPECT_EQ(ErrorOf([&] { y.value(); }), text);  // again
+  EXPECT_EQ(ThrownMessage([&] { y.value(); }), text);  // again
 }
 
 TEST(ErrorTest, AThrowingKernelLeavesEverythingComputedOrPending) {
@@ -183,7 +176,7 @@ TEST(ErrorTest, OutOfMemoryInTheMiddleThenSuccess) {
     TrimPool();
     const int64_t live = GetPoolStatistics().live_bytes;
     SetPoolLimit(GetPoolStatistics().system_bytes + 6 * kBytes);
-    const std::string text = ErrorOf([&] { Evaluate(held); });
+    const std::string text = ThrownMessage([&] { Evaluate(held); });
     SetPoolLimit(0);
     EXPECT_TRUE(Has(text, "[allocate]")) << text;
     EXPECT_TRUE(Has(text, "limit")) << text;
@@ -204,13 +197,13 @@ TEST(ErrorTest, DetectAnomalyNamesTheFirstValueThatIsNotFinite) {
   w.SetName("net/scale");
   const DetectAnomaly anomaly;
   const Variable y = Log(w) * 2;
-  const std::string forward = ErrorOf([&] { y.value(); });
+  const std::string forward = ThrownMessage([&] { y.value(); });
   EXPECT_TRUE(Has(forward, "[log] the first value that is not finite")) << forward;
   EXPECT_TRUE(Has(forward, "[3] in [0, 4]")) << forward;
   EXPECT_TRUE(Has(forward, Here(__LINE__ - 4) + ", reading net/scale")) << forward;
 
   const Variable root = Sqrt(w);  // finite; its derivative is not
-  const std::string backward = ErrorOf([&] { Grad(Sum(root), w).value(); });
+  const std::string backward = ThrownMessage([&] { Grad(Sum(root), w).value(); });
   EXPECT_TRUE(Has(backward, "not finite")) << backward;
   EXPECT_TRUE(Has(backward, Here(__LINE__ - 3))) << backward;
   EXPECT_EQ(root.value().at<float>({0}), 2);
@@ -255,7 +248,8 @@ TEST(ErrorTest, ADonatedBufferIsGivenBack) {
       }
       y = Apply(InPlaceOp{.on = &on}, {x});
     }
-    for (int i = 0; i < 2; ++i) EXPECT_EQ(ErrorOf([&] { y.value(); }).substr(0, 10), "[in_place]");
+    for (int i = 0; i < 2; ++i)
+      EXPECT_EQ(ThrownMessage([&] { y.value(); }).substr(0, 10), "[in_place]");
     on = false;
     EXPECT_EQ(y.value().at<float>({2047}), leaf ? 6 : 11);
   }

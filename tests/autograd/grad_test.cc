@@ -12,6 +12,7 @@
 #include "autograd/op.h"
 #include "gtest/gtest.h"
 #include "ops/ops.h"
+#include "tests/tensor/thrown_message.h"
 
 namespace wengert {
 namespace {
@@ -25,14 +26,6 @@ std::vector<double> Values(const Variable& v) { return v.value().ToVector<double
 using Doubles = std::vector<double>;
 
 // The text of the Error that `f` throws; empty if it throws none.
-std::string ErrorOf(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 bool Has(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
@@ -94,7 +87,7 @@ TEST(GradTest, EveryOrderOfAPolynomial) {
 TEST(GradTest, AnUnusedInputIsAnErrorOrZero) {
   const Variable a = Scalar(3), b = Leaf({1, 2});
   const Variable y = Square(a);
-  const std::string text = ErrorOf([&] { Grad({&y, 1}, {{a, b}}); });
+  const std::string text = ThrownMessage([&] { Grad({&y, 1}, {{a, b}}); });
   EXPECT_TRUE(Has(text, "[grad] no output depends on input 1, float64[2]")) << text;
   const std::vector<Variable> gradients = Grad({&y, 1}, {{a, b}}, {.unused = Unused::kZero});
   EXPECT_EQ(gradients[0].item<double>(), 6);
@@ -155,7 +148,7 @@ TEST(GradTest, AHundredThousandReadersOfOneValue) {
 
 TEST(GradTest, ErrorsSayWhatIsWrong) {
   const Variable a = Leaf({1, 2}), c = Constant({1, 2});
-  const auto error = [](std::function<void()> f) { return ErrorOf(f); };
+  const auto error = [](std::function<void()> f) { return ThrownMessage(f); };
   const std::string not_scalar = error([&] { Grad(a * 2, a); });
   EXPECT_TRUE(Has(not_scalar, "output [2] is not a scalar: give its cotangent")) << not_scalar;
   const std::string constant = error([&] { Grad(Sum(a * c), c); });
@@ -182,11 +175,11 @@ TEST(GradTest, AGradientWithoutCreateGraphIsNeverASilentZero) {
     const GradOptions options{.unused = unused};
     const Variable gradient = Grad(w * w * w, w);
     for (const Variable& y : {gradient, gradient * 2, Square(gradient) + Square(w)}) {
-      const std::string text = ErrorOf([&] { Grad(y, w, options); });
+      const std::string text = ThrownMessage([&] { Grad(y, w, options); });
       EXPECT_TRUE(Has(text, "taken without create_graph")) << text;
     }
     gradient.value();
-    const std::string computed = ErrorOf([&] { Grad(Exp(gradient), w, options); });
+    const std::string computed = ThrownMessage([&] { Grad(Exp(gradient), w, options); });
     EXPECT_TRUE(Has(computed, "taken without create_graph")) << computed;
     // Meant as a constant, it is one.
     EXPECT_EQ(Grad(gradient.Detach() * w, w, options).item<double>(), 12);
@@ -217,10 +210,11 @@ TEST(GradTest, AGraphThatValueAndGradFreedIsAnError) {
   EXPECT_EQ(kept.item<float>(), 18);
   for (const Unused unused : {Unused::kError, Unused::kZero}) {
     for (const Variable& y : {kept, value}) {
-      const std::string text = ErrorOf([&] { Grad(y, p, {.unused = unused}); });
+      const std::string text = ThrownMessage([&] { Grad(y, p, {.unused = unused}); });
       EXPECT_TRUE(Has(text, "this graph was freed: ValueAndGrad lets go")) << text;
     }
-    const std::string text = ErrorOf([&, &g = gradients[0]] { Grad(g, p, {.unused = unused}); });
+    const std::string text =
+        ThrownMessage([&, &g = gradients[0]] { Grad(g, p, {.unused = unused}); });
     EXPECT_TRUE(Has(text, "without create_graph")) << text;
   }
 }

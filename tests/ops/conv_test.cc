@@ -1,7 +1,6 @@
 // Conv2d and its gradients: against loops in double, closed forms, bits, errors.
 // clang-format off
 #include "ops/kernels/simd_targets.h"
-#include "hwy/targets.h"
 // clang-format on
 
 #include <algorithm>
@@ -17,6 +16,8 @@
 #include "ops/kernels/conv_direct.h"
 #include "ops/ops.h"
 #include "tensor/parallel.h"
+#include "tests/ops/kernel_test.h"
+#include "tests/tensor/thrown_message.h"
 
 namespace wengert {
 namespace {
@@ -25,38 +26,21 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-class Random {
+class Random : public RandomIntegers {
  public:
-  explicit Random(uint32_t seed) : engine_(seed) {}
-  int64_t Int(int64_t low, int64_t high) {
-    return low + static_cast<int64_t>(engine_() % static_cast<uint64_t>(high - low + 1));
-  }
+  using RandomIntegers::RandomIntegers;
   // Exact in float32.
   Tensor Values(const Shape& shape) {
     std::vector<double> values(NumElements(shape));
     for (double& value : values) value = static_cast<double>(Int(-100'000, 100'000)) / 65536;
     return Tensor::FromVector(values, shape);
   }
-
- private:
-  std::mt19937 engine_;
 };
 
 class ConvTest : public testing::Test {
  protected:
-  ~ConvTest() override {
-    SetNumThreads(threads_);
-    UseTargets(0);
-  }
-  // Kernels run on these SIMD targets only; 0: on the processor's best.
-  static void UseTargets(int64_t targets) {
-    hwy::SetSupportedTargetsForTest(targets);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
   const std::vector<int64_t> targets_ = hwy::SupportedAndGeneratedTargets();
-
- private:
-  const int threads_ = NumThreads();
+  const KernelSettings settings_;
 };
 
 // y, dx and dw.
@@ -313,13 +297,10 @@ TEST(Conv2dTest, EmptyBatch) {
 }
 
 std::string ErrorOf(const Shape& x, const Shape& kernel, const Conv2dOptions& options = {}) {
-  try {
-    Conv2d(Tensor::Zeros(x), Tensor::Zeros(kernel), options);
-  } catch (const Error& error) {
-    EXPECT_THAT(error.what(), HasSubstr("conv_test.cc:"));
-    return error.what();
-  }
-  return "none";
+  const std::string text =
+      ThrownMessage([&] { Conv2d(Tensor::Zeros(x), Tensor::Zeros(kernel), options); });
+  EXPECT_THAT(text, HasSubstr("conv_test.cc:"));
+  return text;
 }
 
 TEST(Conv2dTest, Errors) {

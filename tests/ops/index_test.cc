@@ -1,6 +1,5 @@
 // Indexing: values against loops, errors that name the index, bits on any number of threads.
 #include <cstdint>
-#include <functional>
 #include <limits>
 #include <random>
 #include <string>
@@ -11,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "ops/ops.h"
 #include "tensor/parallel.h"
+#include "tests/tensor/thrown_message.h"
 
 namespace wengert {
 namespace {
@@ -20,15 +20,6 @@ using ::testing::HasSubstr;
 
 constexpr DType kAllDTypes[] = {DType::kBool,  DType::kUInt8,   DType::kInt32,
                                 DType::kInt64, DType::kFloat32, DType::kFloat64};
-
-std::string MessageOf(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 Tensor Integers(const Shape& shape, int64_t low, int64_t high, DType dtype = DType::kInt64) {
   static std::mt19937 engine(2);
@@ -88,28 +79,28 @@ TEST(IndexTest, ErrorsNameTheIndexItsPositionAndTheSize) {
   const Tensor x = Tensor::Ones({3, 4});
   const Tensor bad = Tensor::FromVector(std::vector<int64_t>{0, 2, 3, 1}, {2, 2});
   const Variable gathered = Gather(x, bad);  // known when it is computed
-  EXPECT_THAT(MessageOf([&] { gathered.value(); }),
+  EXPECT_THAT(ThrownMessage([&] { gathered.value(); }),
               HasSubstr("[gather] index 3 at [1,0] is out of range: there are 3 entries"));
-  EXPECT_THAT(MessageOf([&] { gathered.value(); }), HasSubstr("index_test.cc"));
-  EXPECT_THAT(MessageOf([&] {
+  EXPECT_THAT(ThrownMessage([&] { gathered.value(); }), HasSubstr("index_test.cc"));
+  EXPECT_THAT(ThrownMessage([&] {
                 ScatterAdd(Tensor::Ones({2, 2}), bad, 3).value();
               }),
               HasSubstr("[scatter_add] index 3 at [1,0] is out of range: there are 3 entries"));
-  EXPECT_THAT(MessageOf([&] { Gather(x, Vector<int32_t>({-1}), 1).value(); }),
+  EXPECT_THAT(ThrownMessage([&] { Gather(x, Vector<int32_t>({-1}), 1).value(); }),
               HasSubstr("[gather] index -1 at [0] is out of range: there are 4 entries"));
-  EXPECT_THAT(MessageOf([&] {
+  EXPECT_THAT(ThrownMessage([&] {
                 TakeAlongLast(x, Vector<int64_t>({0, 1, 4})).value();
               }),
               HasSubstr("[take_along_last] index 4 at [2] is out of range: there are 4 entries"));
-  EXPECT_THAT(MessageOf([&] {
+  EXPECT_THAT(ThrownMessage([&] {
                 PutAlongLast(Tensor::Ones({2}), Vector<int64_t>({0, 7}), 2).value();
               }),
               HasSubstr("[put_along_last] index 7 at [1] is out of range: there are 2 entries"));
-  EXPECT_THAT(MessageOf([&] {
+  EXPECT_THAT(ThrownMessage([&] {
                 OneHot(Vector<int64_t>({9, 10}), 10).value();
               }),
               HasSubstr("[one_hot] index 10 at [1] is out of range: there are 10 entries"));
-  EXPECT_THAT(MessageOf([&] {
+  EXPECT_THAT(ThrownMessage([&] {
                 Gather(Tensor::Ones({0, 4}), Vector<int64_t>({0})).value();
               }),
               HasSubstr("[gather] index 0 at [0] is out of range: there are 0 entries"));
@@ -117,23 +108,23 @@ TEST(IndexTest, ErrorsNameTheIndexItsPositionAndTheSize) {
 
 TEST(IndexTest, ErrorsOfShapesAndTypes) {
   const Tensor x = Tensor::Ones({3, 4});
-  EXPECT_THAT(MessageOf([&] { Gather(x, Tensor::Ones({2})); }),
+  EXPECT_THAT(ThrownMessage([&] { Gather(x, Tensor::Ones({2})); }),
               HasSubstr("[gather] indices are float32, not int64 or int32"));
-  EXPECT_THAT(MessageOf([&] { Gather(x, Vector<int64_t>({0}), 2); }), HasSubstr("[gather]"));
-  EXPECT_THAT(MessageOf([&] {
+  EXPECT_THAT(ThrownMessage([&] { Gather(x, Vector<int64_t>({0}), 2); }), HasSubstr("[gather]"));
+  EXPECT_THAT(ThrownMessage([&] {
                 ScatterAdd(x, Vector<int64_t>({0, 1}), 5);
               }),
               HasSubstr("[scatter_add] [3,4] does not have the indices' shape [2] from axis 0 on"));
   EXPECT_THAT(
-      MessageOf([&] { ScatterAdd(Tensor::Ones({1}, DType::kBool), Vector<int64_t>({0}), 5); }),
+      ThrownMessage([&] { ScatterAdd(Tensor::Ones({1}, DType::kBool), Vector<int64_t>({0}), 5); }),
       HasSubstr("[scatter_add] bools cannot be added up"));
-  EXPECT_THAT(MessageOf([&] {
+  EXPECT_THAT(ThrownMessage([&] {
                 TakeAlongLast(x, Vector<int64_t>({0, 1}));
               }),
               HasSubstr("[take_along_last] [3,4] and the indices [2] do not have the same rows"));
-  EXPECT_THAT(MessageOf([&] { PutAlongLast(x, Vector<int64_t>({0}), 3); }),
+  EXPECT_THAT(ThrownMessage([&] { PutAlongLast(x, Vector<int64_t>({0}), 3); }),
               HasSubstr("[put_along_last] [3,4] and the indices [1] do not have the same rows"));
-  EXPECT_THAT(MessageOf([&] { OneHot(Vector<int64_t>({0}), -1); }),
+  EXPECT_THAT(ThrownMessage([&] { OneHot(Vector<int64_t>({0}), -1); }),
               HasSubstr("[one_hot] -1 classes"));
 }
 

@@ -14,20 +14,12 @@
 #include "gtest/gtest.h"
 #include "ops/ops.h"
 #include "tensor/parallel.h"
+#include "tests/tensor/thrown_message.h"
 
 namespace wengert {
 namespace {
 
 using ::testing::HasSubstr;
-
-std::string MessageOf(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 Tensor Values(const Shape& shape, DType dtype, double low = -3, double high = 3) {
   std::mt19937 engine(5);
@@ -155,29 +147,29 @@ TEST(SoftmaxCrossEntropyTest, LabelsOfEveryIntegerTypeAndView) {
 TEST(SoftmaxCrossEntropyTest, Errors) {
   const Tensor x = Tensor::Ones({2, 3});
   const auto labels = [](std::vector<int64_t> values) { return Tensor::FromVector(values); };
-  EXPECT_THAT(MessageOf([&] {
+  EXPECT_THAT(ThrownMessage([&] {
                 SoftmaxCrossEntropy(Tensor::Ones({0, 3}), labels({}));
               }),
               HasSubstr("[softmax_cross_entropy] the batch is empty: [0,3]"));
-  EXPECT_THAT(MessageOf([&] { SoftmaxCrossEntropy(Tensor::Ones({3}), labels({1})); }),
+  EXPECT_THAT(ThrownMessage([&] { SoftmaxCrossEntropy(Tensor::Ones({3}), labels({1})); }),
               HasSubstr("logits must be [N, classes], not [3]"));
-  EXPECT_THAT(MessageOf([&] { SoftmaxCrossEntropy(x, labels({1})); }),
+  EXPECT_THAT(ThrownMessage([&] { SoftmaxCrossEntropy(x, labels({1})); }),
               HasSubstr("labels must be [2] for logits [2,3], not [1]"));
-  EXPECT_THAT(MessageOf([&] { SoftmaxCrossEntropy(x, Tensor::Ones({2})); }),
+  EXPECT_THAT(ThrownMessage([&] { SoftmaxCrossEntropy(x, Tensor::Ones({2})); }),
               HasSubstr("labels must be integers, not float32"));
-  EXPECT_THAT(MessageOf([&] { SoftmaxCrossEntropy(x, Tensor::Ones({2})); }),
+  EXPECT_THAT(ThrownMessage([&] { SoftmaxCrossEntropy(x, Tensor::Ones({2})); }),
               HasSubstr("losses_test.cc"));
   for (const int64_t bad : {3, -1}) {
     const Variable loss = SoftmaxCrossEntropy(x, labels({0, bad}));  // known when it is computed
     const std::string number = std::to_string(bad);
-    EXPECT_THAT(MessageOf([&] { loss.value(); }),
+    EXPECT_THAT(ThrownMessage([&] { loss.value(); }),
                 HasSubstr("[softmax_cross_entropy] label " + number +
                           " in row 1 is out of range: there are 3 classes"));
     const Variable definition = SoftmaxCrossEntropy(x.To(DType::kFloat64), labels({0, bad}));
-    EXPECT_THAT(MessageOf([&] { definition.value(); }),
+    EXPECT_THAT(ThrownMessage([&] { definition.value(); }),
                 HasSubstr("index " + number + " at [1] is out of range: there are 3 entries"));
   }
-  EXPECT_THAT(MessageOf([&] {
+  EXPECT_THAT(ThrownMessage([&] {
                 SoftmaxCrossEntropyRows(x, Tensor::Ones({2, 2}));
               }),
               HasSubstr("[softmax_cross_entropy_rows] logits [2,3] and targets [2,2] differ"));
@@ -260,7 +252,7 @@ TEST(SoftmaxCrossEntropyTest, SameBitsForAnyNumberOfThreads) {
   bad.Narrow(0, 100, 4900).Fill(99);
   for (const int many : {1, 8}) {
     SetNumThreads(many);
-    EXPECT_THAT(MessageOf([&] { SoftmaxCrossEntropy(x, bad).value(); }),
+    EXPECT_THAT(ThrownMessage([&] { SoftmaxCrossEntropy(x, bad).value(); }),
                 HasSubstr("label 99 in row 100 "));
   }
   SetNumThreads(threads);
@@ -272,9 +264,9 @@ TEST(MeanSquaredErrorTest, ValueGradientAndErrors) {
   const Variable loss = MeanSquaredError(a, b);
   EXPECT_EQ(loss.item<float>(), 5.5f);  // (0 + 4 + 9 + 9) / 4
   EXPECT_THAT(Grad(loss, a).value().ToVector<float>(), testing::ElementsAre(0, 1, 1.5, 1.5));
-  EXPECT_THAT(MessageOf([&] { MeanSquaredError(a, Tensor::Ones({2})); }),
+  EXPECT_THAT(ThrownMessage([&] { MeanSquaredError(a, Tensor::Ones({2})); }),
               HasSubstr("[mean_squared_error] prediction [2,2] and target [2] differ"));
-  EXPECT_THAT(MessageOf([&] { MeanSquaredError(Tensor::Ones({0}), Tensor::Ones({0})); }),
+  EXPECT_THAT(ThrownMessage([&] { MeanSquaredError(Tensor::Ones({0}), Tensor::Ones({0})); }),
               HasSubstr("[mean_squared_error] the batch is empty: [0]"));
 }
 

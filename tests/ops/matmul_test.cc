@@ -17,7 +17,8 @@
 #include "ops/ops.h"
 #include "tensor/parallel.h"
 // After simd_targets.h.
-#include "hwy/highway.h"
+#include "tests/ops/kernel_test.h"
+#include "tests/tensor/thrown_message.h"
 
 namespace wengert {
 namespace {
@@ -25,12 +26,9 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-class Random {
+class Random : public RandomIntegers {
  public:
-  explicit Random(uint32_t seed) : engine_(seed) {}
-  int64_t Int(int64_t low, int64_t high) {
-    return low + static_cast<int64_t>(engine_() % static_cast<uint64_t>(high - low + 1));
-  }
+  using RandomIntegers::RandomIntegers;
   bool Coin() { return Int(0, 1) == 1; }
   Tensor Values(const Shape& shape, DType dtype) {
     std::vector<double> values(NumElements(shape));
@@ -65,9 +63,6 @@ class Random {
     }
     return view;
   }
-
- private:
-  std::mt19937 engine_;
 };
 
 // [batch, m, k] x [batch, k, n] after broadcasting, by the definition.
@@ -113,10 +108,7 @@ void ExpectProduct(const Tensor& a, const Tensor& b) {
 
 class MatMulTest : public testing::TestWithParam<DType> {
  protected:
-  ~MatMulTest() override { SetNumThreads(threads_); }
-
- private:
-  const int threads_ = NumThreads();
+  const KernelSettings settings_;
 };
 INSTANTIATE_TEST_SUITE_P(DTypes, MatMulTest, testing::Values(DType::kFloat32, DType::kFloat64),
                          [](const auto& info) { return std::string(Name(info.param)); });
@@ -129,10 +121,7 @@ TEST(MatMulValueTest, OfTwoByTwo) {
 
 // With the loops of every SIMD target that this processor has.
 TEST_P(MatMulTest, RandomMatrices) {
-  const int64_t targets = hwy::SupportedTargets() & HWY_TARGETS;
-  for (int64_t left = targets; left != 0 && !HasFatalFailure(); left &= left - 1) {
-    hwy::SetSupportedTargetsForTest(left & -left);
-    SCOPED_TRACE(hwy::TargetName(left & -left));
+  ForEachTarget([] {
     Random random(1);
     for (int i = 0; i < 500 && !HasFatalFailure(); ++i) {
       const int64_t limit = i % 3 == 0 ? 70 : 20;
@@ -140,8 +129,7 @@ TEST_P(MatMulTest, RandomMatrices) {
       const int64_t m = size(), n = size(), k = size();
       ExpectProduct(random.View({m, k}, GetParam()), random.View({k, n}, GetParam()));
     }
-  }
-  hwy::SetSupportedTargetsForTest(0);
+  });
 }
 
 TEST_P(MatMulTest, RandomBatches) {
@@ -240,12 +228,7 @@ TEST(MatMulValueTest, PromotesDtypes) {
 }
 
 std::string ErrorOf(const Shape& a, const Shape& b) {
-  try {
-    MatMul(Tensor::Zeros(a), Tensor::Zeros(b));
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
+  return ThrownMessage([&] { MatMul(Tensor::Zeros(a), Tensor::Zeros(b)); });
 }
 
 TEST(MatMulErrorTest, NamesTheShapesAndTheLine) {

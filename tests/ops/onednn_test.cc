@@ -17,6 +17,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tensor/parallel.h"
+#include "tests/ops/kernel_test.h"
 
 namespace wengert {
 namespace {
@@ -24,20 +25,14 @@ namespace {
 using Floats = std::vector<float>;
 using Doubles = std::vector<double>;
 
-class Random {
+class Random : public RandomIntegers {
  public:
-  explicit Random(uint32_t seed) : engine_(seed) {}
-  int64_t Int(int64_t low, int64_t high) {
-    return low + static_cast<int64_t>(engine_() % static_cast<uint64_t>(high - low + 1));
-  }
+  using RandomIntegers::RandomIntegers;
   Floats Values(int64_t size) {
     Floats values(size);
     for (float& value : values) value = static_cast<float>(Int(-1'000'000, 1'000'000)) * 1e-6f;
     return values;
   }
-
- private:
-  std::mt19937 engine_;
 };
 
 // OpenMP's own setting too: it is what oneDNN would follow if it were let.

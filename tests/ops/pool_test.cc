@@ -1,7 +1,6 @@
 // MaxPool2d and AvgPool2d: against loops in double, closed forms, ties, NaN, bits, errors.
 // clang-format off
 #include "ops/kernels/simd_targets.h"
-#include "hwy/targets.h"
 // clang-format on
 
 #include <algorithm>
@@ -17,6 +16,8 @@
 #include "gtest/gtest.h"
 #include "ops/ops.h"
 #include "tensor/parallel.h"
+#include "tests/ops/kernel_test.h"
+#include "tests/tensor/thrown_message.h"
 
 namespace wengert {
 namespace {
@@ -29,38 +30,21 @@ using testing::StartsWith;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-class Random {
+class Random : public RandomIntegers {
  public:
-  explicit Random(uint32_t seed) : engine_(seed) {}
-  int64_t Int(int64_t low, int64_t high) {
-    return low + static_cast<int64_t>(engine_() % static_cast<uint64_t>(high - low + 1));
-  }
+  using RandomIntegers::RandomIntegers;
   // Integers: exact in float32, and full of ties.
   Tensor Integers(const Shape& shape, int64_t bound) {
     std::vector<double> values(NumElements(shape));
     for (double& value : values) value = static_cast<double>(Int(-bound, bound));
     return Tensor::FromVector(values, shape);
   }
-
- private:
-  std::mt19937 engine_;
 };
 
 class PoolTest : public testing::Test {
  protected:
-  ~PoolTest() override {
-    SetNumThreads(threads_);
-    UseTargets(0);
-  }
-  // Kernels run on these SIMD targets only; 0: on the processor's best.
-  static void UseTargets(int64_t targets) {
-    hwy::SetSupportedTargetsForTest(targets);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
   const std::vector<int64_t> targets_ = hwy::SupportedAndGeneratedTargets();
-
- private:
-  const int threads_ = NumThreads();
+  const KernelSettings settings_;
 };
 
 using Pool = Variable (*)(const Variable&, const Pool2dOptions&, SourceLocation);
@@ -296,13 +280,9 @@ TEST(PoolDtypeTest, Empty) {
 }
 
 std::string ErrorOf(Pool pool, const Shape& x, const Pool2dOptions& options) {
-  try {
-    Apply(pool, Tensor::Zeros(x), options);
-  } catch (const Error& error) {
-    EXPECT_THAT(error.what(), HasSubstr("pool_test.cc:"));
-    return error.what();
-  }
-  return "none";
+  const std::string text = ThrownMessage([&] { Apply(pool, Tensor::Zeros(x), options); });
+  EXPECT_THAT(text, HasSubstr("pool_test.cc:"));
+  return text;
 }
 
 TEST(PoolErrorTest, Messages) {

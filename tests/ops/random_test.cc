@@ -18,7 +18,8 @@
 #include "ops/ops.h"
 #include "tensor/parallel.h"
 // After simd_targets.h.
-#include "hwy/highway.h"
+#include "tests/ops/kernel_test.h"
+#include "tests/tensor/thrown_message.h"
 
 namespace wengert {
 namespace {
@@ -38,17 +39,6 @@ TEST(PhiloxTest, KnownAnswers) {
   EXPECT_THAT(
       Philox4x32({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
       ElementsAre(0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1));
-}
-
-template <class F>
-void ForEachTarget(F f) {
-  const int64_t targets = hwy::SupportedTargets() & HWY_TARGETS;
-  for (int64_t left = targets; left != 0; left &= left - 1) {
-    hwy::SetSupportedTargetsForTest(left & -left);
-    SCOPED_TRACE(hwy::TargetName(left & -left));
-    f();
-  }
-  hwy::SetSupportedTargetsForTest(0);
 }
 
 // Element i is word i % 4 of counter first + i / 4, on every SIMD target, across the carry into the
@@ -105,10 +95,7 @@ double KolmogorovSmirnov(std::vector<double> x, F cdf) {
 
 class RandomTest : public testing::TestWithParam<DType> {
  protected:
-  ~RandomTest() override { SetNumThreads(threads_); }
-
- private:
-  const int threads_ = NumThreads();
+  const KernelSettings settings_;
 };
 INSTANTIATE_TEST_SUITE_P(DTypes, RandomTest, testing::Values(DType::kFloat32, DType::kFloat64),
                          [](const auto& info) { return std::string(Name(info.param)); });
@@ -333,35 +320,24 @@ TEST(DropoutTest, IsTheIdentityOutsideTraining) {
   EXPECT_EQ(generator.counter, 1u);
 }
 
-// What a call of f throws.
-template <class F>
-std::string ErrorOf(F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 TEST(RandomErrorTest, NamesTheOpAndTheLine) {
   Generator g(18);
   const Variable x = Tensor::Ones({3});
-  const auto dropout = [&](double rate) { return ErrorOf([&] { Dropout(x, rate); }); };
+  const auto dropout = [&](double rate) { return ThrownMessage([&] { Dropout(x, rate); }); };
   EXPECT_THAT(dropout(1), HasSubstr("[dropout] rate must be in [0, 1): 1 (tests/ops/random_test"));
   EXPECT_THAT(dropout(-0.1), HasSubstr("[dropout] rate must be in [0, 1): -0.1"));
   EXPECT_THAT(dropout(NAN), HasSubstr("[dropout] rate must be in [0, 1): nan"));
-  EXPECT_THAT(ErrorOf([&] { Uniform({3}, g, 2, 1); }),
+  EXPECT_THAT(ThrownMessage([&] { Uniform({3}, g, 2, 1); }),
               HasSubstr("[uniform] [2, 1) is no interval"));
-  EXPECT_THAT(ErrorOf([&] { Uniform({3}, g, 0, INFINITY); }), HasSubstr("is no interval"));
-  EXPECT_THAT(ErrorOf([&] { Uniform({3}, g, 0, 1, DType::kInt64); }),
+  EXPECT_THAT(ThrownMessage([&] { Uniform({3}, g, 0, INFINITY); }), HasSubstr("is no interval"));
+  EXPECT_THAT(ThrownMessage([&] { Uniform({3}, g, 0, 1, DType::kInt64); }),
               HasSubstr("[uniform] dtype must be float32 or float64, not int64"));
-  EXPECT_THAT(ErrorOf([&] { Uniform({-3}, g); }), HasSubstr("[uniform]"));
-  EXPECT_THAT(ErrorOf([&] { Normal({3}, g, 0, -1); }),
+  EXPECT_THAT(ThrownMessage([&] { Uniform({-3}, g); }), HasSubstr("[uniform]"));
+  EXPECT_THAT(ThrownMessage([&] { Normal({3}, g, 0, -1); }),
               HasSubstr("[normal] no distribution has mean 0 and stddev -1"));
-  EXPECT_THAT(ErrorOf([&] { Bernoulli({3}, g, 1.5); }),
+  EXPECT_THAT(ThrownMessage([&] { Bernoulli({3}, g, 1.5); }),
               HasSubstr("[bernoulli] probability must be in [0, 1]: 1.5"));
-  EXPECT_THAT(ErrorOf([&] { Permutation(-1, g); }),
+  EXPECT_THAT(ThrownMessage([&] { Permutation(-1, g); }),
               HasSubstr("[permutation] n must be in [0, 2^32): -1"));
   EXPECT_EQ(g.counter, 0u);  // what fails draws nothing
 }

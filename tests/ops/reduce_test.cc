@@ -14,6 +14,7 @@
 #include "gtest/gtest.h"
 #include "ops/ops.h"
 #include "tensor/parallel.h"
+#include "tests/tensor/thrown_message.h"
 
 namespace wengert {
 namespace {
@@ -23,15 +24,6 @@ using ::testing::HasSubstr;
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-std::string MessageOf(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 // Integers in [-9, 9], whose sums every dtype here holds exactly.
 Tensor Integers(const Shape& shape, DType dtype, uint32_t seed = 1) {
@@ -207,20 +199,20 @@ TEST(ReduceTest, OfNothing) {
   EXPECT_EQ(Sum(Tensor::Ones({3, 0}), 0).value().size(), 0);
   EXPECT_EQ(LogSumExp(Tensor::Ones({0})).item<float>(), -kInf);
   EXPECT_EQ(Max(Tensor::Ones({3, 0}), 0).value().size(), 0);
-  EXPECT_THAT(MessageOf([] {
+  EXPECT_THAT(ThrownMessage([] {
                 Max(Tensor::Ones({0, 3}), 0);
               }),
               HasSubstr("[max] of no elements: [0,3]"));
-  EXPECT_THAT(MessageOf([] { ArgMin(Tensor::Ones({0}), 0); }),
+  EXPECT_THAT(ThrownMessage([] { ArgMin(Tensor::Ones({0}), 0); }),
               HasSubstr("[argmin] of no elements"));
 }
 
 TEST(ReduceTest, ErrorsNameTheOpAndTheLine) {
   const Tensor x = Tensor::Ones({2, 3});
-  EXPECT_THAT(MessageOf([&] { Sum(x, {1, -1}); }), HasSubstr("[sum] an axis is given twice"));
-  EXPECT_THAT(MessageOf([&] { Mean(x, 2); }), HasSubstr("[mean]"));
-  EXPECT_THAT(MessageOf([&] { Mean(x, 2); }), HasSubstr("reduce_test.cc"));
-  EXPECT_THAT(MessageOf([&] { SumTo(x, {2}); }),
+  EXPECT_THAT(ThrownMessage([&] { Sum(x, {1, -1}); }), HasSubstr("[sum] an axis is given twice"));
+  EXPECT_THAT(ThrownMessage([&] { Mean(x, 2); }), HasSubstr("[mean]"));
+  EXPECT_THAT(ThrownMessage([&] { Mean(x, 2); }), HasSubstr("reduce_test.cc"));
+  EXPECT_THAT(ThrownMessage([&] { SumTo(x, {2}); }),
               HasSubstr("[sum_to] [2] does not broadcast to [2,3]"));
 }
 

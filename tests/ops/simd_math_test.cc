@@ -19,6 +19,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "ops/kernels/simd_math-inl.h"
+#include "tests/ops/kernel_test.h"
 
 #if HWY_ARCH_X86
 #include <xmmintrin.h>
@@ -142,22 +143,9 @@ class SimdMathTest : public testing::Test {
 #if HWY_ARCH_X86
     _mm_setcsr(saved_mode_);
 #endif
-    hwy::SetSupportedTargetsForTest(0);
   }
 
   uint32_t saved_mode_ = 0;
-
-  template <class Body>
-  static void ForEachTarget(Body body) {
-    const int64_t supported = hwy::SupportedTargets() & HWY_TARGETS;
-    for (int64_t left = supported; left != 0; left &= left - 1) {
-      const int64_t target = left & -left;
-      hwy::SetSupportedTargetsForTest(target);
-      SCOPED_TRACE(hwy::TargetName(target));
-      body();
-    }
-    hwy::SetSupportedTargetsForTest(0);
-  }
 
   // y = function(x) for each float of `inputs`.
   static std::vector<float> Evaluate(Function function, const std::vector<float>& inputs) {
