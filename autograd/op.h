@@ -37,6 +37,10 @@ struct Spec {
 };
 using Specs = absl::InlinedVector<Spec, 2>;
 
+// For Infer: throws Error naming both shapes unless the input has the one that the op's attributes
+// call for. Kernels trust the attributes, so an op that has a geometry checks it.
+void CheckInputShape(std::string_view op, const Variable& input, const Shape& expected);
+
 // The cotangents that a rule returns, one per input; undefined means zero (or not needed).
 class Gradients {
  public:

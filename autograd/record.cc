@@ -124,6 +124,12 @@ void RethrowWithPlace(Error& error, VariableSpan inputs, SourceLocation where) {
 
 using internal::thread_state;
 
+void CheckInputShape(std::string_view op, const Variable& input, const Shape& expected) {
+  if (input.shape() == expected) return;
+  throw Error(op,
+              absl::StrCat("an input is ", ToString(input.shape()), ", not ", ToString(expected)));
+}
+
 std::vector<Variable> Outputs(const Variable& y) {
   std::vector<Variable> outputs;
   outputs.reserve(y.node()->num_public);

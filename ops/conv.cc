@@ -130,7 +130,11 @@ struct Conv2dOp : Op<Conv2dOp> {
   static constexpr std::string_view kName = "conv2d";
   Geometry geometry;
 
-  Spec Infer(VariableSpan x) const { return {OutputShape(geometry), x[0].dtype()}; }
+  Spec Infer(VariableSpan x) const {
+    CheckInputShape(kName, x[0], InputShape(geometry));
+    CheckInputShape(kName, x[1], KernelShape(geometry));
+    return {OutputShape(geometry), x[0].dtype()};
+  }
   void Forward(TensorSpan in, Tensor& y) const {
     OnDense(in, y, [&]<class T>(const T* x, const T* w, T* out) {
       if constexpr (std::is_same_v<T, float>) {
@@ -151,7 +155,11 @@ struct Conv2dInputGradientOp : Op<Conv2dInputGradientOp> {
   static constexpr std::string_view kName = "conv2d_input_gradient";
   Geometry geometry;
 
-  Spec Infer(VariableSpan x) const { return {InputShape(geometry), x[0].dtype()}; }
+  Spec Infer(VariableSpan x) const {
+    CheckInputShape(kName, x[0], OutputShape(geometry));
+    CheckInputShape(kName, x[1], KernelShape(geometry));
+    return {InputShape(geometry), x[0].dtype()};
+  }
   void Forward(TensorSpan in, Tensor& dx) const {
     OnDense(in, dx, [&]<class T>(const T* dy, const T* w, T* out) {
       Conv2dInputGradient(geometry, dy, w, out);
@@ -169,7 +177,11 @@ struct Conv2dKernelGradientOp : Op<Conv2dKernelGradientOp> {
   static constexpr std::string_view kName = "conv2d_kernel_gradient";
   Geometry geometry;
 
-  Spec Infer(VariableSpan x) const { return {KernelShape(geometry), x[0].dtype()}; }
+  Spec Infer(VariableSpan x) const {
+    CheckInputShape(kName, x[0], InputShape(geometry));
+    CheckInputShape(kName, x[1], OutputShape(geometry));
+    return {KernelShape(geometry), x[0].dtype()};
+  }
   void Forward(TensorSpan in, Tensor& dw) const {
     OnDense(in, dw, [&]<class T>(const T* x, const T* dy, T* out) {
       if constexpr (std::is_same_v<T, float>) {

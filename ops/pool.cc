@@ -33,6 +33,7 @@ struct MaxPool2dOp : Op<MaxPool2dOp> {
   Geometry geometry;
 
   Specs Infer(VariableSpan x) const {
+    CheckInputShape(kName, x[0], InputShape(geometry));
     const Shape shape = OutputShape(geometry);
     return {{shape, x[0].dtype()}, {shape, WinnerDType(geometry.window)}};
   }
@@ -51,7 +52,11 @@ struct MaxPool2dGradientOp : Op<MaxPool2dGradientOp> {
   static constexpr Uses kUses = Uses::Input(1);
   Geometry geometry;
 
-  Spec Infer(VariableSpan x) const { return {InputShape(geometry), x[0].dtype()}; }
+  Spec Infer(VariableSpan x) const {
+    CheckInputShape(kName, x[0], OutputShape(geometry));
+    CheckInputShape(kName, x[1], OutputShape(geometry));
+    return {InputShape(geometry), x[0].dtype()};
+  }
   void Forward(TensorSpan x, Tensor& dx) const {
     MaxPool2dGradientKernel(geometry, x[0].Contiguous(), x[1].Contiguous(), dx);
   }
@@ -67,7 +72,11 @@ struct MaxPool2dPickOp : Op<MaxPool2dPickOp> {
   static constexpr Uses kUses = Uses::Input(1);
   Geometry geometry;
 
-  Spec Infer(VariableSpan x) const { return {OutputShape(geometry), x[0].dtype()}; }
+  Spec Infer(VariableSpan x) const {
+    CheckInputShape(kName, x[0], InputShape(geometry));
+    CheckInputShape(kName, x[1], OutputShape(geometry));
+    return {OutputShape(geometry), x[0].dtype()};
+  }
   void Forward(TensorSpan x, Tensor& y) const {
     MaxPool2dPickKernel(geometry, x[0].Contiguous(), x[1].Contiguous(), y);
   }
@@ -83,7 +92,10 @@ struct AvgPool2dOp : Op<AvgPool2dOp> {
   static constexpr Uses kUses = Uses::None();
   Geometry geometry;
 
-  Spec Infer(VariableSpan x) const { return {OutputShape(geometry), x[0].dtype()}; }
+  Spec Infer(VariableSpan x) const {
+    CheckInputShape(kName, x[0], InputShape(geometry));
+    return {OutputShape(geometry), x[0].dtype()};
+  }
   void Forward(TensorSpan x, Tensor& y) const { AvgPool2dKernel(geometry, x[0].Contiguous(), y); }
   Gradients Vjp(VariableSpan, const Variable&, const Variable& dy, Needs) const {
     return {MeanGradient(geometry, dy)};
@@ -97,7 +109,10 @@ struct AvgPool2dGradientOp : Op<AvgPool2dGradientOp> {
   static constexpr Uses kUses = Uses::None();
   Geometry geometry;
 
-  Spec Infer(VariableSpan x) const { return {InputShape(geometry), x[0].dtype()}; }
+  Spec Infer(VariableSpan x) const {
+    CheckInputShape(kName, x[0], OutputShape(geometry));
+    return {InputShape(geometry), x[0].dtype()};
+  }
   void Forward(TensorSpan dy, Tensor& dx) const {
     AvgPool2dGradientKernel(geometry, dy[0].Contiguous(), dx);
   }
