@@ -22,6 +22,8 @@ ABSL_FLAG(int64_t, epochs, 0, "passes over the training set; 0: the model's");
 ABSL_FLAG(int64_t, batch_size, 0, "examples per step; 0: the model's");
 ABSL_FLAG(std::string, optimizer, "", "sgd, momentum, rmsprop or adam; empty: the model's");
 ABSL_FLAG(double, learning_rate, 0, "0: the optimizer's default");
+ABSL_FLAG(std::string, schedule, "",
+          "of the learning rate: constant or cosine (falls to 0); empty: the model's");
 ABSL_FLAG(std::string, activation, "relu", "of the mlp: sigmoid, tanh or relu");
 ABSL_FLAG(uint64_t, seed, 1, "of the initial weights and of the shuffling");
 ABSL_FLAG(int, threads, 0, "0: one per core");
@@ -79,6 +81,11 @@ absl::StatusOr<int> Run() {
   if (const std::string name = absl::GetFlag(FLAGS_optimizer); !name.empty()) {
     recipe.optimizer = name;
   }
+  if (const std::string name = absl::GetFlag(FLAGS_schedule); !name.empty()) {
+    recipe.schedule = name;
+  }
+  const absl::StatusOr<Schedule> schedule = MakeSchedule(recipe.schedule);
+  if (!schedule.ok()) return schedule.status();
   auto optimizer =
       MakeOptimizer(recipe.optimizer, model->parameters, absl::GetFlag(FLAGS_learning_rate));
   if (!optimizer.ok()) return optimizer.status();
@@ -105,7 +112,7 @@ absl::StatusOr<int> Run() {
                 static_cast<long long>(recipe.batch_size), recipe.optimizer.c_str(), NumThreads());
   }
   const Objective objective = Classification(model->forward);
-  FitOptions options{.epochs = recipe.epochs, .quiet = quiet};
+  FitOptions options{.epochs = recipe.epochs, .schedule = *schedule, .quiet = quiet};
   if (absl::GetFlag(FLAGS_validation) == "test") {
     options.validate = [&] { return EvaluateObjective(objective, test); };
   }

@@ -33,7 +33,9 @@ absl::StatusOr<Model> MakeModel(std::string_view name, std::string_view activati
   if (name == "cnn32_64_d128") {
     return Wrap(Cnn32_64_D128(rng), {"cnn32_64_d128", "adam", 128, 10});
   }
-  if (name == "cnn32") return Wrap(Cnn32(rng, true), {"cnn32", "adam", 128, 10});
+  if (name == "cnn32") {
+    return Wrap(Cnn32(rng, true, &nn::HeUniform), {"cnn32", "adam", 128, 10, "cosine"});
+  }
   if (name == "cnn32_64_64_d64") {
     return Wrap(Cnn32_64_64_D64(rng), {"cnn32_64_64_d64", "rmsprop", 64, 5});
   }
@@ -65,6 +67,13 @@ absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(std::string_view name,
   }
   return absl::InvalidArgumentError(absl::StrCat("unknown optimizer \"", std::string(name),
                                                  "\"; known: sgd, momentum, rmsprop, adam"));
+}
+
+absl::StatusOr<Schedule> MakeSchedule(std::string_view name) {
+  if (name == "constant") return nullptr;
+  if (name == "cosine") return &CosineDecay;
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown schedule \"", std::string(name), "\"; known: constant, cosine"));
 }
 
 }  // namespace wengert::mnist

@@ -13,6 +13,7 @@
 #include "nn/module.h"
 #include "nn/optimizers.h"
 #include "nn/summary.h"
+#include "nn/train/fit.h"
 
 namespace wengert::mnist {
 
@@ -42,8 +43,8 @@ struct Cnn32 {
   nn::Dense fc;
   bool pool;
 
-  Cnn32(Generator& rng, bool pool)
-      : conv({.in = 1, .out = 32, .kernel = 3}, rng),
+  Cnn32(Generator& rng, bool pool, nn::Initializer initializer = &nn::GlorotUniform)
+      : conv({.in = 1, .out = 32, .kernel = 3, .initializer = initializer}, rng),
         fc({.in = (pool ? 13 * 13 : 26 * 26) * 32, .out = 10}, rng),
         pool(pool) {}
   Variable operator()(const Variable& images) const {
@@ -106,6 +107,7 @@ struct Recipe {
   std::string optimizer;  // sgd, momentum, rmsprop, adam
   int64_t batch_size;
   int64_t epochs;
+  std::string schedule = "constant";  // of the learning rate: constant, cosine
 };
 struct Model {
   Recipe recipe;
@@ -113,6 +115,9 @@ struct Model {
   std::vector<Parameter> parameters;
   ModelSummary summary;  // for one batch
 };
+
+// By name: null is constant.
+absl::StatusOr<Schedule> MakeSchedule(std::string_view name);
 
 // cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool or mlp. `activation` (sigmoid, tanh, relu)
 // is for the mlp. Unknown names give InvalidArgument listing the known ones.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <numbers>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -43,12 +44,37 @@ class Running {
   throw Error("fit", absl::StrCat("the loss is ", loss, ", or a gradient is not finite"));
 }
 
+// Sets the rate for each step, and at the end what it was.
+class ScheduledRate {
+ public:
+  ScheduledRate(Optimizer& optimizer, Schedule schedule, int64_t steps)
+      : optimizer_(optimizer),
+        schedule_(schedule),
+        steps_(steps),
+        rate_(optimizer.learning_rate()) {}
+  ~ScheduledRate() { optimizer_.set_learning_rate(rate_); }
+  void SetFor(int64_t step) {
+    if (!schedule_) return;
+    const double progress = static_cast<double>(step) / static_cast<double>(steps_);
+    optimizer_.set_learning_rate(rate_ * schedule_(progress));
+  }
+
+ private:
+  Optimizer& optimizer_;
+  const Schedule schedule_;
+  const int64_t steps_;
+  const double rate_;
+};
+
 }  // namespace
+
+double CosineDecay(double progress) { return 0.5 * (1 + std::cos(std::numbers::pi * progress)); }
 
 FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& loader,
               Generator& generator, const FitOptions& options) {
   const InterruptScope interrupt;
   Progress progress(options.out, options.quiet, options.epochs, loader.batches());
+  ScheduledRate rate(optimizer, options.schedule, options.epochs * loader.batches());
   FitResult result;
   for (int64_t epoch = 0; epoch < options.epochs && !result.interrupted; ++epoch) {
     const auto start = Clock::now();
@@ -79,6 +105,7 @@ FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& lo
           std::all_of(step.gradients.begin(), step.gradients.end(),
                       [](const Variable& gradient) { return AllFinite(gradient.value()); });
       if (!finite) ExplainNonFinite(objective, optimizer, batch, before, loss);
+      rate.SetFor(result.steps);
       optimizer.Step(step.gradients);
 
       ++result.steps;

@@ -34,9 +34,15 @@ struct Metrics {
   int64_t examples = 0;
 };
 
+// The learning rate over a run, as a factor of the optimizer's: progress is 0 at the first step and
+// goes to 1.
+using Schedule = double (*)(double progress);
+double CosineDecay(double progress);  // from 1 to 0 (Loshchilov and Hutter 2017, eq. 5, once)
+
 struct FitOptions {
   int64_t epochs = 1;
-  bool quiet = false;       // no progress
+  Schedule schedule = nullptr;  // null: constant
+  bool quiet = false;           // no progress
   std::FILE* out = stdout;  // progress; a line that renews itself on a terminal, else plain lines
   // Called after each epoch; what it gives is shown with the epoch.
   std::function<Metrics()> validate = nullptr;

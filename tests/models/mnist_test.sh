@@ -56,6 +56,7 @@ refused "'epochs'" --epochs=many
 refused 'unexpected argument "train"' train
 refused 'unknown model "vgg"; known: cnn32_64_d128,' --model=vgg
 refused 'unknown optimizer "lion"; known: sgd, momentum, rmsprop, adam' --optimizer=lion
+refused 'unknown schedule "step"; known: constant, cosine' --schedule=step
 refused 'unknown activation "gelu"; known: sigmoid, tanh, relu' --model=mlp --activation=gelu
 refused "--epochs=-1 is negative" --epochs=-1
 refused "--batch_size=-5 is negative" --batch_size=-5

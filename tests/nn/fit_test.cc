@@ -164,6 +164,29 @@ TEST(FitTest, LayersTrainInFitAndInferInEvaluation) {
   EXPECT_EQ(training, (std::vector<bool>{1, 1, 1, 1, 0, 0, 0, 0}));
 }
 
+TEST(FitTest, AScheduleScalesTheRateOfEachStep) {
+  Training t;
+  class Watched : public Sgd {
+   public:
+    using Sgd::Sgd;
+    std::vector<double> rates;
+
+   private:
+    std::vector<Variable> Update(std::vector<Variable> values, const Variable&) override {
+      if (static_cast<int64_t>(rates.size()) < steps()) rates.push_back(learning_rate());
+      return values;
+    }
+  };
+  Watched optimizer(t.parameters, {.learning_rate = 0.25});
+  const FitResult result = Fit(t.objective, optimizer, t.loader, t.rng,
+                               {.epochs = 3, .schedule = &CosineDecay, .quiet = true});
+  ASSERT_EQ(static_cast<int64_t>(optimizer.rates.size()), result.steps);
+  for (int64_t i = 0; i < result.steps; ++i) {
+    EXPECT_NEAR(optimizer.rates[i], 0.125 * (1 + std::cos(M_PI * i / result.steps)), 1e-12);
+  }
+  EXPECT_EQ(optimizer.learning_rate(), 0.25);  // as it was
+}
+
 // Runs t, which must fail in its step 3, and expects the parameters after two steps.
 void ExpectStopsBeforeStepThree(Training& t, const std::string& op, const std::string& reading) {
   Training two;
