@@ -1,9 +1,9 @@
 // Whole training steps on real data.
-#include <chrono>
-#include <vector>
+#include <string>
 
 #include "benchmark/benchmark.h"
 #include "benchmarks/mnist_step.h"
+#include "benchmarks/time_steps.h"
 #include "tensor/parallel.h"
 
 namespace wengert {
@@ -16,12 +16,7 @@ void TimeMnistStep(benchmark::State& state, const char* model) {
   MnistStep step(model);
   for (int i = 0; i < kWarmUp; ++i) step.Run();
   const int64_t allocations = GetPoolStatistics().system_allocations;
-  for (auto _ : state) benchmark::DoNotOptimize(step.Run());
-  using benchmark::Counter;
-  const double steps = static_cast<double>(state.iterations());
-  state.counters["ms_per_step"] = Counter(steps / 1e3, Counter::kIsRate | Counter::kInvert);
-  state.counters["images_per_s"] =
-      Counter(steps * static_cast<double>(step.batch_size()), Counter::kIsRate);
+  TimeSteps(state, step.batch_size(), [&] { return step.Run(); });
   state.counters["system_allocations"] =
       static_cast<double>(GetPoolStatistics().system_allocations - allocations);
 }

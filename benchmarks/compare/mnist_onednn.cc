@@ -14,6 +14,7 @@
 #include "benchmark/benchmark.h"
 #include "benchmarks/compare/raw_onednn.h"
 #include "benchmarks/mnist_step.h"
+#include "benchmarks/time_steps.h"
 #include "data/loader.h"
 #include "data/mnist.h"
 #include "tensor/parallel.h"
@@ -81,12 +82,7 @@ void Register(const std::string& name, int threads,
                                    *trainer = make();
                                    for (int i = 0; i < kWarmUp; ++i) (*trainer)->Run();
                                  }
-                                 for (auto _ : state) benchmark::DoNotOptimize((*trainer)->Run());
-                                 using benchmark::Counter;
-                                 state.counters["ms_per_step"] = Counter(
-                                     1e-3, Counter::kIsIterationInvariantRate | Counter::kInvert);
-                                 state.counters["images_per_s"] =
-                                     Counter(kBatch, Counter::kIsIterationInvariantRate);
+                                 TimeSteps(state, kBatch, [&] { return (*trainer)->Run(); });
                                })
       ->Unit(benchmark::kMillisecond)
       ->UseRealTime();
