@@ -40,7 +40,7 @@ class Random : public RandomIntegers {
 class ConvTest : public testing::Test {
  protected:
   const std::vector<int64_t> targets_ = hwy::SupportedAndGeneratedTargets();
-  const KernelSettings settings_;
+  KernelSettings settings_;
 };
 
 // y, dx and dw.

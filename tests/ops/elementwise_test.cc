@@ -86,7 +86,7 @@ std::vector<double> Expected(const Binary& binary, const Tensor& a, const Tensor
 
 class ElementwiseTest : public testing::TestWithParam<DType> {
  protected:
-  const KernelSettings settings_;
+  KernelSettings settings_;
 };
 INSTANTIATE_TEST_SUITE_P(DTypes, ElementwiseTest,
                          testing::Values(DType::kInt32, DType::kInt64, DType::kFloat32,
@@ -152,7 +152,7 @@ TEST_P(ElementwiseTest, WhereChoosesElementByElement) {
 
 // With values that round.
 TEST(ElementwiseThreadsTest, TheSameBitsForAnyNumberOfThreads) {
-  const KernelSettings settings;
+  KernelSettings settings;
   Generator generator(4);
   const Shape shape = {3, 250, 301};
   for (const DType dtype : {DType::kFloat32, DType::kFloat64}) {

@@ -108,7 +108,7 @@ void ExpectProduct(const Tensor& a, const Tensor& b) {
 
 class MatMulTest : public testing::TestWithParam<DType> {
  protected:
-  const KernelSettings settings_;
+  KernelSettings settings_;
 };
 INSTANTIATE_TEST_SUITE_P(DTypes, MatMulTest, testing::Values(DType::kFloat32, DType::kFloat64),
                          [](const auto& info) { return std::string(Name(info.param)); });

@@ -44,7 +44,7 @@ class Random : public RandomIntegers {
 class PoolTest : public testing::Test {
  protected:
   const std::vector<int64_t> targets_ = hwy::SupportedAndGeneratedTargets();
-  const KernelSettings settings_;
+  KernelSettings settings_;
 };
 
 using Pool = Variable (*)(const Variable&, const Pool2dOptions&, SourceLocation);

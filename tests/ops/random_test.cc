@@ -95,7 +95,7 @@ double KolmogorovSmirnov(std::vector<double> x, F cdf) {
 
 class RandomTest : public testing::TestWithParam<DType> {
  protected:
-  const KernelSettings settings_;
+  KernelSettings settings_;
 };
 INSTANTIATE_TEST_SUITE_P(DTypes, RandomTest, testing::Values(DType::kFloat32, DType::kFloat64),
                          [](const auto& info) { return std::string(Name(info.param)); });
