@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <ostream>
 #include <random>
 #include <utility>
 
@@ -389,6 +390,10 @@ GradientReport CheckGradients(absl::FunctionRef<Variable()> f,
     return recorded;
   };
   return Check(record, point, options);
+}
+
+std::ostream& operator<<(std::ostream& stream, const GradientReport& report) {
+  return stream << report.text;
 }
 
 }  // namespace wengert

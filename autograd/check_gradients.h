@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <iosfwd>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,7 @@ struct GradientReport {
   // 0.4312, numeric 0.4127, relative error 0.043 > 1e-06".
   std::string text;
 };
+std::ostream& operator<<(std::ostream& stream, const GradientReport& report);  // its text
 
 // Compares derivatives of f at `inputs` with central differences, which need float64: an input of
 // float32 is an Error. Integer inputs (labels, indices) are passed on as they are. f may give any

@@ -1,6 +1,7 @@
 #include "autograd/check_gradients.h"
 
 #include <cmath>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,9 @@ TEST(CheckGradients, AcceptsRightDerivatives) {
   EXPECT_LT(report.orders[1].relative_error, 1e-9);
   EXPECT_EQ(report.orders[0].input, -1);
   EXPECT_THAT(report.text, StartsWith("order 1: relative error "));
+  std::ostringstream printed;
+  printed << report;
+  EXPECT_EQ(printed.str(), report.text);
 }
 
 TEST(CheckGradients, NamesTheWorstElement) {
