@@ -66,6 +66,14 @@ class FloatControlScope {
   const bool changed_;
 };
 
+// libgomp is not instrumented: to the thread sanitizer its barriers look like races. It looks for
+// those between std::thread threads.
+#if defined(__SANITIZE_THREAD__)
+constexpr bool kTeams = false;
+#else
+constexpr bool kTeams = true;
+#endif
+
 // The tasks that one thread starts with. Others take from it when their own are done.
 struct alignas(64) TaskRange {
   std::atomic<int64_t> next;
@@ -86,7 +94,7 @@ ParallelGuard::~ParallelGuard() { --parallel_guards; }
 
 void ParallelFor(int64_t tasks, absl::FunctionRef<void(int64_t task)> body) {
   const int threads = NumThreads();
-  if (tasks <= 1 || threads == 1 || omp_in_parallel() ||
+  if (!kTeams || tasks <= 1 || threads == 1 || omp_in_parallel() ||
       (parallel_guards == 0 && std::this_thread::get_id() != kMainThread)) {
     for (int64_t task = 0; task < tasks; ++task) body(task);
     return;
