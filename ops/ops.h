@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
+#include "absl/functional/function_ref.h"
 #include "autograd/modes.h"
 #include "autograd/variable.h"
 
@@ -234,6 +235,56 @@ Variable SoftmaxCrossEntropyRows(const Variable& logits, const Variable& targets
                                  SourceLocation where = SourceLocation::current());
 Variable MeanSquaredError(const Variable& prediction, const Variable& target,
                           SourceLocation where = SourceLocation::current());
+
+// ---- Recurrence over time: x is [N, T, ...] and x_t, one step of it, [N, ...] ----
+struct ScanOptions {
+  bool reverse = false;  // from the last step to the first
+  // [N] integers from 1 to T: how many steps each row has; undefined: T each. A row's state stands
+  // still past its end, its outputs there are 0, and nothing depends on what x holds there.
+  Tensor lengths;
+};
+struct Scanned {
+  Variable outputs;             // [N, T, ...]: state[0] after each step
+  std::vector<Variable> state;  // after the last step
+};
+using ScanStep = absl::FunctionRef<std::vector<Variable>(const Variable& x_t,
+                                                         const std::vector<Variable>& state)>;
+// state = step(x_t, state) for every t; each part of the state is [N, ...].
+Scanned Scan(const Variable& x, std::vector<Variable> state, ScanStep step,
+             const ScanOptions& options = {}, SourceLocation where = SourceLocation::current());
+
+// One step of the cells, from `gates`: what the input and h give, each times its weights, added up.
+// LSTM (Hochreiter and Schmidhuber 1997; forget gate of Gers et al. 2000), [N, 4H] as i, f, g, o:
+//   c' = sigmoid(f) c + sigmoid(i) tanh(g),  h' = sigmoid(o) tanh(c').
+struct LstmState {
+  Variable h, c;  // [N, H] each
+  LstmState Detach() const { return {h.Detach(), c.Detach()}; }
+};
+LstmState LstmStep(const Variable& gates, const Variable& c,
+                   SourceLocation where = SourceLocation::current());
+// GRU (Cho et al. 2014), [N, 3H] as r, z, n, in the form of cuDNN, which resets after the product:
+//   r = sigmoid(x_r + h_r),  z = sigmoid(x_z + h_z),  n = tanh(x_n + r h_n),  h' = n + z (h - n).
+Variable GruStep(const Variable& x_gates, const Variable& h_gates, const Variable& h,
+                 SourceLocation where = SourceLocation::current());
+// As published, reset before the product: n = tanh(x_n + (r h) weight_n). weight_hh: [H, 3H].
+Variable GruStepResetBefore(const Variable& x_gates, const Variable& h, const Variable& weight_hh,
+                            SourceLocation where = SourceLocation::current());
+
+// Scans of these steps, each as one op with kernels of its own (float32). x_gates is the input
+// times its weights, with the bias: [N, T, 4H], [N, T, 3H] or [N, T, H]; weight_hh: [H, the same].
+Scanned LstmSequence(const Variable& x_gates, const LstmState& initial, const Variable& weight_hh,
+                     const ScanOptions& options = {},
+                     SourceLocation where = SourceLocation::current());
+// bias_hn: [H], in h_n. Undefined: the gate resets before the product.
+Scanned GruSequence(const Variable& x_gates, const Variable& initial, const Variable& weight_hh,
+                    const Variable& bias_hn, const ScanOptions& options = {},
+                    SourceLocation where = SourceLocation::current());
+// h' = tanh(x_t + h weight_hh), or relu (Elman 1990; Le et al. 2015).
+enum class RnnActivation { kTanh, kRelu };
+Scanned RnnSequence(const Variable& x_gates, const Variable& initial, const Variable& weight_hh,
+                    RnnActivation activation = RnnActivation::kTanh,
+                    const ScanOptions& options = {},
+                    SourceLocation where = SourceLocation::current());
 
 template <int n>
 std::array<Variable, n> Chunk(const Variable& x, int axis, SourceLocation where) {

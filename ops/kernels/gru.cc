@@ -1,0 +1,164 @@
+// GRU that resets after the product, over a sequence: forward and backward through time.
+#include <algorithm>
+
+#include "ops/kernels/recurrent.h"
+#include "ops/kernels/recurrent_sequence.h"
+#include "ops/kernels/reduce.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/kernels/gru.cc"
+#include "ops/kernels/simd_targets.h"
+// clang-format off
+#include "hwy/foreach_target.h"
+// clang-format on
+#include "hwy/highway.h"
+#include "ops/kernels/recurrent-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace wengert {
+namespace HWY_NAMESPACE {
+namespace {
+
+constexpr int kGates = 3;  // r, z, n
+
+struct ForwardCell {
+  static constexpr int kGates = 3;
+  const Sequence& s;
+  const Rows& x_gates;
+  const float* bias_hn;
+  float *y, *gates, *candidates;
+
+  HWY_INLINE void Step(int64_t n, int64_t t, int64_t, int64_t unit, int64_t count,
+                       const float* sums, const float* h, float* next) const {
+    const F32 d;
+    const int64_t hidden = s.hidden, at = n * s.steps + t;
+    const float* const x = x_gates.At(n, t) + unit;
+    const auto sum = [&](int gate) HWY_ATTR {
+      return hn::Add(hn::LoadU(d, x + gate * hidden), hn::Load(d, sums + gate * kLanes));
+    };
+    const VF32 r = Sigmoid(d, sum(0)), z = Sigmoid(d, sum(1));
+    const VF32 from_h = hn::Add(hn::Load(d, sums + 2 * kLanes), hn::LoadU(d, bias_hn + unit));
+    const VF32 new_h = Tanh(d, hn::MulAdd(r, from_h, hn::LoadU(d, x + 2 * hidden)));
+    const VF32 out = hn::MulAdd(z, hn::Sub(hn::LoadU(d, h + unit), new_h), new_h);
+    hn::StoreU(out, d, next + unit);
+    float* const to = gates + at * kGates * hidden + unit;
+    StoreLanes(r, count, to);
+    StoreLanes(z, count, to + hidden);
+    StoreLanes(new_h, count, to + 2 * hidden);
+    StoreLanes(from_h, count, candidates + at * hidden + unit);
+    StoreLanes(out, count, y + at * hidden + unit);
+  }
+};
+
+// With dh the gradient of h' = n + z (h - n), and n = tanh(x_n + r h_n):
+//   dz = dh (h - n),  dn = dh (1 - z) tanh'(n),  dr = dn h_n,  dh_n = dn r,  and dh z goes to h.
+struct BackwardCell {
+  static constexpr bool kPassesOn = true;
+  const Sequence& s;
+  const Rows& dy;
+  const float *y, *gates, *candidates;
+  float *dx, *dproduct;  // [N, T, 3H]: of x_gates and of h weight
+
+  void Step(int64_t n, int64_t t, int64_t, float* dh, float* dgates) const {
+    const F32 d;
+    const int64_t hidden = s.hidden, at = n * s.steps + t;
+    const float* const gate = gates + at * kGates * hidden;
+    const float* const candidate = candidates + at * hidden;
+    const float* const before =
+        s.IsFirst(n, t) ? s.h0.data<float>() + n * hidden : y + (at - s.direction()) * hidden;
+    const float* const dy_row = dy.At(n, t);
+    float* const dx_row = dx + at * kGates * hidden;
+    for (int64_t j = 0; j < hidden; j += kLanes) {
+      const VF32 r = hn::LoadU(d, gate + j), z = hn::LoadU(d, gate + hidden + j),
+                 new_h = hn::LoadU(d, gate + 2 * hidden + j);
+      const VF32 dout = hn::Add(hn::LoadU(d, dh + j), hn::LoadU(d, dy_row + j));
+      const VF32 dpassed = hn::Mul(dout, z);
+      const VF32 dz =
+          hn::Mul(hn::Mul(dout, hn::Sub(hn::LoadU(d, before + j), new_h)), SigmoidSlope(z));
+      const VF32 dn = hn::Mul(hn::Sub(dout, dpassed), TanhSlope(new_h));
+      const VF32 dr = hn::Mul(hn::Mul(dn, hn::LoadU(d, candidate + j)), SigmoidSlope(r));
+      hn::StoreU(dpassed, d, dh + j);
+      const int64_t count = std::min(kLanes, hidden - j);
+      StoreLanes(dr, count, dgates + j);
+      StoreLanes(dz, count, dgates + hidden + j);
+      StoreLanes(hn::Mul(dn, r), count, dgates + 2 * hidden + j);
+      StoreLanes(dn, count, dx_row + 2 * hidden + j);
+    }
+    std::copy_n(dgates, 2 * hidden, dx_row);
+    std::copy_n(dgates, kGates * hidden, dproduct + at * kGates * hidden);
+  }
+  void Skip(int64_t n, int64_t t) const {
+    const int64_t at = (n * s.steps + t) * kGates * s.hidden;
+    std::fill_n(dx + at, kGates * s.hidden, 0.0f);
+    std::fill_n(dproduct + at, kGates * s.hidden, 0.0f);
+  }
+};
+
+}  // namespace
+
+void GruForwardTarget(const SequenceInputs& in, const Tensor& bias_hn, Tensor& y, Tensor& h_last,
+                      Tensor& gates, Tensor& candidates) {
+  const Sequence s(in);
+  const Rows x_gates(*in.x_gates);
+  const Tensor bias = bias_hn.Contiguous();
+  const auto weight = PackGates<kGates>(*in.weight, s.hidden, kGates);
+  const ForwardCell cell{.s = s,
+                         .x_gates = x_gates,
+                         .bias_hn = bias.data<float>(),
+                         .y = y.mutable_data<float>(),
+                         .gates = gates.mutable_data<float>(),
+                         .candidates = candidates.mutable_data<float>()};
+  float* const h_to = h_last.mutable_data<float>();
+  ForPiecesOfBatch(s.n, [&](int64_t first, int64_t rows) {
+    ForwardPiece(s, weight, cell, first, rows, cell.y, h_to);
+  });
+}
+
+void GruBackwardTarget(const SequenceInputs& in, const Tensor& y, const Tensor& gates,
+                       const Tensor& candidates, const Tensor& dy, const Tensor& dh_last,
+                       const GruGradients& out) {
+  const Sequence s(in);
+  const Rows dy_rows(dy);
+  const Tensor last_dh = dh_last.Contiguous();
+  const auto weight = PackTransposed(*in.weight, s.hidden, kGates);
+  Tensor dproduct = Tensor::Empty(out.x_gates->shape());
+  const BackwardCell cell{.s = s,
+                          .dy = dy_rows,
+                          .y = y.data<float>(),
+                          .gates = gates.data<float>(),
+                          .candidates = candidates.data<float>(),
+                          .dx = out.x_gates->mutable_data<float>(),
+                          .dproduct = dproduct.mutable_data<float>()};
+  float* const dh0 = out.h0 ? out.h0->mutable_data<float>() : nullptr;
+  ForPiecesOfBatch(s.n, [&](int64_t first, int64_t rows) {
+    BackwardPiece(s, weight, cell, first, rows, last_dh.data<float>(), dh0);
+  });
+  if (out.weight) RecurrentWeightGradient(s, y, dproduct, *out.weight);
+  if (out.bias_hn) {
+    constexpr uint32_t kRowsAndTime = 0b11;
+    SumKernel(dproduct.Narrow(2, 2 * s.hidden, s.hidden), kRowsAndTime, *out.bias_hn);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace wengert
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace wengert {
+
+HWY_EXPORT(GruForwardTarget);
+HWY_EXPORT(GruBackwardTarget);
+
+void GruForward(const SequenceInputs& in, const Tensor& bias_hn, Tensor& y, Tensor& h_last,
+                Tensor& gates, Tensor& candidates) {
+  HWY_DYNAMIC_DISPATCH(GruForwardTarget)(in, bias_hn, y, h_last, gates, candidates);
+}
+void GruBackward(const SequenceInputs& in, const Tensor& y, const Tensor& gates,
+                 const Tensor& candidates, const Tensor& dy, const Tensor& dh_last,
+                 const GruGradients& out) {
+  HWY_DYNAMIC_DISPATCH(GruBackwardTarget)(in, y, gates, candidates, dy, dh_last, out);
+}
+
+}  // namespace wengert
+#endif  // HWY_ONCE

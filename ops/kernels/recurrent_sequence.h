@@ -1,0 +1,65 @@
+// The walk of a recurrent kernel through time, and what becomes of its weight gradient.
+#ifndef WENGERT_OPS_KERNELS_RECURRENT_SEQUENCE_H_
+#define WENGERT_OPS_KERNELS_RECURRENT_SEQUENCE_H_
+
+#include <algorithm>
+#include <cstdint>
+
+#include "absl/functional/function_ref.h"
+#include "ops/kernels/recurrent.h"
+#include "tensor/tensor.h"
+
+namespace wengert {
+
+// [N, T, width], read in rows of dense numbers.
+class Rows {
+ public:
+  explicit Rows(const Tensor& x)
+      : x_(x.strides()[2] == 1 || x.shape()[2] == 1 ? x : x.Contiguous()),
+        data_(x_.data<float>()),
+        row_(x_.strides()[0]),
+        step_(x_.strides()[1]) {}
+  const float* At(int64_t n, int64_t t) const { return data_ + n * row_ + t * step_; }
+
+ private:
+  Tensor x_;
+  const float* data_;
+  int64_t row_, step_;
+};
+
+struct Sequence {
+  explicit Sequence(const SequenceInputs& in)
+      : n(in.h0->shape()[0]),
+        steps(in.x_gates->shape()[1]),
+        hidden(in.h0->shape()[1]),
+        reverse(in.reverse),
+        h0(in.h0->Contiguous()),
+        lengths(in.lengths ? in.lengths->Contiguous() : Tensor()),
+        lengths_data(in.lengths ? lengths.data<int64_t>() : nullptr) {}
+
+  int64_t TimeOf(int64_t step) const { return reverse ? steps - 1 - step : step; }
+  bool HasStep(int64_t row, int64_t t) const { return !lengths_data || t < lengths_data[row]; }
+  // Whether `t` is the first step that the row takes; else the step before it is `t` less this.
+  bool IsFirst(int64_t row, int64_t t) const {
+    if (!reverse) return t == 0;
+    return t == (lengths_data ? std::min(lengths_data[row], steps) : steps) - 1;
+  }
+  int64_t direction() const { return reverse ? -1 : 1; }
+
+  int64_t n, steps, hidden;
+  bool reverse;
+  Tensor h0, lengths;
+  const int64_t* lengths_data;
+};
+
+// Calls f(first, rows) for pieces of the batch, in parallel.
+void ForPiecesOfBatch(int64_t n, absl::FunctionRef<void(int64_t first, int64_t rows)> f);
+
+// weight = the sum over rows and time of h before the step times dgates, [N, T, G H]: one product
+// of depth N T. y: [N, T, H].
+void RecurrentWeightGradient(const Sequence& s, const Tensor& y, const Tensor& dgates,
+                             Tensor& weight);
+
+}  // namespace wengert
+
+#endif  // WENGERT_OPS_KERNELS_RECURRENT_SEQUENCE_H_

@@ -1,0 +1,118 @@
+// The simple recurrent layer, tanh or relu, over a sequence: forward and backward through time.
+#include <algorithm>
+
+#include "ops/kernels/recurrent.h"
+#include "ops/kernels/recurrent_sequence.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/kernels/rnn.cc"
+#include "ops/kernels/simd_targets.h"
+// clang-format off
+#include "hwy/foreach_target.h"
+// clang-format on
+#include "hwy/highway.h"
+#include "ops/kernels/recurrent-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace wengert {
+namespace HWY_NAMESPACE {
+namespace {
+
+constexpr int kVectors = 4;
+
+struct ForwardCell {
+  static constexpr int kGates = 1;
+  const Sequence& s;
+  const Rows& x_gates;
+  bool relu;
+  float* y;
+
+  HWY_INLINE void Step(int64_t n, int64_t t, int64_t, int64_t unit, int64_t count,
+                       const float* sums, const float*, float* next) const {
+    const F32 d;
+    const VF32 sum = hn::Add(hn::LoadU(d, x_gates.At(n, t) + unit), hn::Load(d, sums));
+    // NaN goes through relu, as everywhere.
+    const VF32 h = relu ? hn::IfThenZeroElse(hn::Le(sum, hn::Zero(d)), sum) : Tanh(d, sum);
+    hn::StoreU(h, d, next + unit);
+    StoreLanes(h, count, y + (n * s.steps + t) * s.hidden + unit);
+  }
+};
+
+struct BackwardCell {
+  static constexpr bool kPassesOn = false;
+  const Sequence& s;
+  const Rows& dy;
+  bool relu;
+  const float* y;
+  float* dx;
+
+  void Step(int64_t n, int64_t t, int64_t, const float* dh, float* dgates) const {
+    const F32 d;
+    const int64_t hidden = s.hidden, at = n * s.steps + t;
+    const float* const out = y + at * hidden;
+    const float* const dy_row = dy.At(n, t);
+    for (int64_t j = 0; j < hidden; j += kLanes) {
+      const VF32 h = hn::LoadU(d, out + j);
+      const VF32 dout = hn::Add(hn::LoadU(d, dh + j), hn::LoadU(d, dy_row + j));
+      const VF32 dsum =
+          relu ? hn::IfThenElseZero(hn::Gt(h, hn::Zero(d)), dout) : hn::Mul(dout, TanhSlope(h));
+      StoreLanes(dsum, std::min(kLanes, hidden - j), dgates + j);
+    }
+    std::copy_n(dgates, hidden, dx + at * hidden);
+  }
+  void Skip(int64_t n, int64_t t) const {
+    std::fill_n(dx + (n * s.steps + t) * s.hidden, s.hidden, 0.0f);
+  }
+};
+
+}  // namespace
+
+void RnnForwardTarget(const SequenceInputs& in, bool relu, Tensor& y, Tensor& h_last) {
+  const Sequence s(in);
+  const Rows x_gates(*in.x_gates);
+  const auto weight = PackGates<kVectors>(*in.weight, s.hidden, 1);
+  const ForwardCell cell{.s = s, .x_gates = x_gates, .relu = relu, .y = y.mutable_data<float>()};
+  float* const h_to = h_last.mutable_data<float>();
+  ForPiecesOfBatch(s.n, [&](int64_t first, int64_t rows) {
+    ForwardPiece(s, weight, cell, first, rows, cell.y, h_to);
+  });
+}
+
+void RnnBackwardTarget(const SequenceInputs& in, bool relu, const Tensor& y, const Tensor& dy,
+                       const Tensor& dh_last, const RnnGradients& out) {
+  const Sequence s(in);
+  const Rows dy_rows(dy);
+  const Tensor last_dh = dh_last.Contiguous();
+  const auto weight = PackTransposed(*in.weight, s.hidden, 1);
+  const BackwardCell cell{.s = s,
+                          .dy = dy_rows,
+                          .relu = relu,
+                          .y = y.data<float>(),
+                          .dx = out.x_gates->mutable_data<float>()};
+  float* const dh0 = out.h0 ? out.h0->mutable_data<float>() : nullptr;
+  ForPiecesOfBatch(s.n, [&](int64_t first, int64_t rows) {
+    BackwardPiece(s, weight, cell, first, rows, last_dh.data<float>(), dh0);
+  });
+  if (out.weight) RecurrentWeightGradient(s, y, *out.x_gates, *out.weight);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace wengert
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace wengert {
+
+HWY_EXPORT(RnnForwardTarget);
+HWY_EXPORT(RnnBackwardTarget);
+
+void RnnForward(const SequenceInputs& in, bool relu, Tensor& y, Tensor& h_last) {
+  HWY_DYNAMIC_DISPATCH(RnnForwardTarget)(in, relu, y, h_last);
+}
+void RnnBackward(const SequenceInputs& in, bool relu, const Tensor& y, const Tensor& dy,
+                 const Tensor& dh_last, const RnnGradients& out) {
+  HWY_DYNAMIC_DISPATCH(RnnBackwardTarget)(in, relu, y, dy, dh_last, out);
+}
+
+}  // namespace wengert
+#endif  // HWY_ONCE

@@ -1,0 +1,429 @@
+// Recurrence over time: the scan, the steps of the cells, and their scans as one composite each.
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "autograd/composite.h"
+#include "ops/kernels/recurrent.h"
+#include "ops/ops.h"
+
+namespace wengert {
+namespace {
+
+using States = std::vector<Variable>;
+
+// lengths: [N] int64, or undefined.
+Scanned ScanOver(Variable x, States state, ScanStep step, bool reverse, const Variable& lengths) {
+  const int64_t n = x.dim(0), steps = x.dim(1);
+  // [N, T, 1, ...], of x's rank: whether the row has this step.
+  const auto has_step = [&](const Variable& step_numbers, const Variable& like) {
+    Shape shape = {n};
+    for (int i = 1; i < like.rank(); ++i) shape.Append(1);
+    return step_numbers < Reshape(lengths, shape);
+  };
+  if (lengths.defined()) {
+    // What padding holds, be it NaN, must not come back as 0 * NaN in a gradient.
+    Shape times = {1, steps};
+    for (int i = 2; i < x.rank(); ++i) times.Append(1);
+    const Tensor numbers = Tensor::Arange(0, static_cast<double>(steps)).Reshape(times);
+    x = Where(has_step(numbers, x), x, 0);
+  }
+  States outputs(static_cast<size_t>(steps));
+  for (int64_t i = 0; i < steps; ++i) {
+    const int64_t t = reverse ? steps - 1 - i : i;
+    States next = step(Squeeze(Narrow(x, 1, t, 1), 1), state);
+    if (next.size() != state.size()) {
+      throw Error("scan",
+                  absl::StrCat("the step gives ", next.size(), " states for ", state.size()));
+    }
+    Variable& output = outputs[static_cast<size_t>(t)];
+    output = next[0];
+    if (lengths.defined()) {
+      const Variable number = Tensor::Full({}, static_cast<double>(t), DType::kInt64);
+      output = Where(has_step(number, output), output, 0);
+      for (size_t k = 0; k < state.size(); ++k) {
+        next[k] = Where(has_step(number, next[k]), next[k], state[k]);
+      }
+    }
+    state = std::move(next);
+  }
+  return {Stack(outputs, 1), std::move(state)};
+}
+
+[[noreturn]] void Throw(std::string_view op, const std::string& message, const Variable& x,
+                        SourceLocation where) {
+  Error error(op, message);
+  internal::RethrowWithPlace(error, {&x, 1}, where);
+}
+
+// The lengths as int64, after a look at each.
+Tensor CheckLengths(std::string_view op, const Variable& x, const Tensor& lengths,
+                    SourceLocation where) {
+  if (!lengths.defined()) return lengths;
+  const int64_t n = x.dim(0), steps = x.dim(1);
+  if (lengths.shape() != Shape{n} || IsFloating(lengths.dtype()) ||
+      lengths.dtype() == DType::kBool) {
+    Throw(op,
+          absl::StrCat("lengths must be integers [", n, "], not ",
+                       std::string(Name(lengths.dtype())), ToString(lengths.shape())),
+          x, where);
+  }
+  const std::vector<int64_t> values = lengths.ToVector<int64_t>();
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (values[i] < 1 || values[i] > steps) {
+      Throw(op,
+            absl::StrCat("lengths[", i, "] is ", values[i], ", but must be 1 to ", steps,
+                         ", the steps of ", ToString(x.shape())),
+            x, where);
+    }
+  }
+  return Tensor::FromVector(values);
+}
+
+void CheckSteps(std::string_view op, const Variable& x, SourceLocation where) {
+  if (x.rank() < 2 || x.dim(1) < 1) {
+    Throw(op, absl::StrCat("wants [N, T, ...] with T >= 1, not ", ToString(x.shape())), x, where);
+  }
+}
+
+// What the three sequence ops share. Inputs: x_gates, h0, weight_hh, then the cell's own, then
+// perhaps lengths. Outputs: the sequence, the last states, residuals.
+template <class Derived>
+struct SequenceOp : Composite<Derived> {
+  static constexpr Uses kUses = Uses::Inputs() | Uses::Output();
+  bool reverse;
+
+  bool HasKernel(VariableSpan x) const { return x[0].dtype() == DType::kFloat32; }
+  std::vector<Variable> Definition(VariableSpan x) const {
+    const Variable lengths = masked(x) ? x[Derived::kInputs] : Variable();
+    Scanned scanned = static_cast<const Derived&>(*this).Unfused(x, lengths);
+    scanned.state.insert(scanned.state.begin(), std::move(scanned.outputs));
+    return std::move(scanned.state);
+  }
+
+ protected:
+  template <class Inputs>
+  static bool masked(const Inputs& x) {
+    return x.size() > Derived::kInputs;
+  }
+  SequenceInputs KernelInputs(TensorSpan x) const {
+    return {.x_gates = &x[0],
+            .weight = &x[2],
+            .h0 = &x[1],
+            .lengths = masked(x) ? &x[Derived::kInputs] : nullptr,
+            .reverse = reverse};
+  }
+  static Specs MakeSpecs(VariableSpan x, std::initializer_list<int64_t> widths, int states) {
+    // widths: of the sequence, then of the residuals.
+    const int64_t n = x[0].dim(0), steps = x[0].dim(1);
+    Specs specs;
+    for (const int64_t width : widths) {
+      specs.push_back({{n, steps, width}, x[0].dtype()});
+      for (; states > 0; --states) specs.push_back({x[1].shape(), x[0].dtype()});
+    }
+    return specs;
+  }
+};
+
+// The results that are wanted, in order; what the kernel needs though nobody asked is scratch.
+class WantedGradients {
+ public:
+  WantedGradients(TensorSpan x, Needs needs, absl::Span<Tensor> dx)
+      : x_(x), needs_(needs), dx_(dx) {}
+  Tensor* At(size_t input) {
+    if (!needs_[input]) return nullptr;
+    size_t place = 0;
+    for (size_t i = 0; i < input; ++i) place += needs_[i];
+    return &dx_[place];
+  }
+  Tensor* Always(size_t input) {
+    if (Tensor* wanted = At(input)) return wanted;
+    scratch_ = Tensor::Empty(x_[input].shape(), x_[input].dtype());
+    return &scratch_;
+  }
+
+ private:
+  TensorSpan x_;
+  Needs needs_;
+  absl::Span<Tensor> dx_;
+  Tensor scratch_;
+};
+
+// Cases over sizes, directions and lengths. `gates`: how many; `states`: how many.
+std::vector<OpCase> SequenceCases(
+    int64_t gates, size_t states, bool with_bias,
+    const std::function<Scanned(VariableSpan x, const ScanOptions& options)>& f) {
+  std::vector<OpCase> cases;
+  const struct {
+    int64_t n, steps, hidden;
+    std::vector<int64_t> lengths;
+  } list[] = {{1, 1, 1, {}},        {1, 3, 2, {}},
+              {2, 3, 3, {}},        {7, 2, 4, {}},
+              {3, 2, 17, {}},       {13, 2, 5, {}},
+              {0, 2, 2, {}},        {2, 4, 3, {4, 1}},
+              {3, 3, 2, {2, 3, 1}}, {9, 2, 16, {1, 1, 2, 2, 1, 2, 1, 1, 2}}};
+  for (const auto& [n, steps, hidden, lengths] : list) {
+    for (const bool reverse : {false, true}) {
+      std::vector<Sample> samples = {{.shape = {n, steps, gates * hidden}}};
+      for (size_t i = 0; i < states; ++i) samples.push_back({.shape = {n, hidden}});
+      samples.push_back({.shape = {hidden, gates * hidden}, .low = -1, .high = 1});
+      if (with_bias) samples.push_back({.shape = {hidden}});
+      const ScanOptions options{
+          .reverse = reverse, .lengths = lengths.empty() ? Tensor() : Tensor::FromVector(lengths)};
+      OpCase of{.name = absl::StrCat(n, " rows, ", steps, " steps, ", hidden, " units",
+                                     reverse ? ", reversed" : "",
+                                     lengths.empty() ? "" : ", with lengths"),
+                .inputs = std::move(samples),
+                .f =
+                    [f, options](VariableSpan x) {
+                      Scanned scanned = f(x, options);
+                      std::vector<Variable> all = {std::move(scanned.outputs)};
+                      for (Variable& state : scanned.state) all.push_back(std::move(state));
+                      return all;
+                    },
+                .reorders = true};
+      cases.push_back(std::move(of));
+    }
+  }
+  return cases;
+}
+
+struct LstmSequenceOp : SequenceOp<LstmSequenceOp> {
+  static constexpr std::string_view kName = "lstm_sequence";
+  static constexpr std::string_view kGradientName = "lstm_sequence_gradient";
+  static constexpr size_t kInputs = 4;  // x_gates, h0, weight_hh, c0
+  static constexpr uint32_t kConstantInputs = 1 << kInputs;
+  static constexpr int kResiduals = 2;
+
+  Scanned Unfused(VariableSpan x, const Variable& lengths) const {
+    const auto step = [&](const Variable& x_t, const States& state) -> States {
+      LstmState next = LstmStep(x_t + MatMul(state[0], x[2]), state[1]);
+      return {std::move(next.h), std::move(next.c)};
+    };
+    return ScanOver(x[0], {x[1], x[3]}, step, reverse, lengths);
+  }
+  Specs Infer(VariableSpan x) const {
+    const int64_t hidden = x[1].dim(1);
+    return MakeSpecs(x, {hidden, 4 * hidden, hidden}, 2);
+  }
+  void Kernel(TensorSpan x, absl::Span<Tensor> y) const {
+    LstmForward(KernelInputs(x), x[3], y[0], y[1], y[2], y[3], y[4]);
+  }
+  void GradientKernel(TensorSpan x, TensorSpan y, TensorSpan dy, Needs needs,
+                      absl::Span<Tensor> dx) const {
+    WantedGradients wanted(x, needs, dx);
+    LstmBackward(KernelInputs(x), x[3], y[0], y[3], y[4], dy[0], dy[1], dy[2],
+                 {.x_gates = wanted.Always(0),
+                  .h0 = wanted.At(1),
+                  .c0 = wanted.At(3),
+                  .weight = wanted.At(2)});
+  }
+  static std::vector<OpCase> Cases() {
+    return SequenceCases(4, 2, false, [](VariableSpan x, const ScanOptions& options) {
+      return LstmSequence(x[0], {x[1], x[2]}, x[3], options);
+    });
+  }
+};
+
+struct GruSequenceOp : SequenceOp<GruSequenceOp> {
+  static constexpr std::string_view kName = "gru_sequence";
+  static constexpr std::string_view kGradientName = "gru_sequence_gradient";
+  static constexpr size_t kInputs = 4;  // x_gates, h0, weight_hh, bias_hn
+  static constexpr uint32_t kConstantInputs = 1 << kInputs;
+  static constexpr int kResiduals = 2;
+
+  Scanned Unfused(VariableSpan x, const Variable& lengths) const {
+    const Variable none = Tensor::Zeros({2 * x[1].dim(1)}, x[0].dtype());
+    const Variable bias = Concat(std::vector<Variable>{none, x[3]}, 0);
+    const auto step = [&](const Variable& x_t, const States& state) -> States {
+      return {GruStep(x_t, MatMul(state[0], x[2]) + bias, state[0])};
+    };
+    return ScanOver(x[0], {x[1]}, step, reverse, lengths);
+  }
+  Specs Infer(VariableSpan x) const {
+    const int64_t hidden = x[1].dim(1);
+    return MakeSpecs(x, {hidden, 3 * hidden, hidden}, 1);
+  }
+  void Kernel(TensorSpan x, absl::Span<Tensor> y) const {
+    GruForward(KernelInputs(x), x[3], y[0], y[1], y[2], y[3]);
+  }
+  void GradientKernel(TensorSpan x, TensorSpan y, TensorSpan dy, Needs needs,
+                      absl::Span<Tensor> dx) const {
+    WantedGradients wanted(x, needs, dx);
+    GruBackward(KernelInputs(x), y[0], y[2], y[3], dy[0], dy[1],
+                {.x_gates = wanted.Always(0),
+                 .h0 = wanted.At(1),
+                 .weight = wanted.At(2),
+                 .bias_hn = wanted.At(3)});
+  }
+  static std::vector<OpCase> Cases() {
+    return SequenceCases(3, 1, true, [](VariableSpan x, const ScanOptions& options) {
+      return GruSequence(x[0], x[1], x[2], x[3], options);
+    });
+  }
+};
+
+struct RnnSequenceOp : SequenceOp<RnnSequenceOp> {
+  static constexpr std::string_view kName = "rnn_sequence";
+  static constexpr std::string_view kGradientName = "rnn_sequence_gradient";
+  static constexpr size_t kInputs = 3;  // x_gates, h0, weight_hh
+  static constexpr uint32_t kConstantInputs = 1 << kInputs;
+  bool relu;
+
+  Scanned Unfused(VariableSpan x, const Variable& lengths) const {
+    const auto step = [&](const Variable& x_t, const States& state) -> States {
+      const Variable sum = x_t + MatMul(state[0], x[2]);
+      return {relu ? Relu(sum) : Tanh(sum)};
+    };
+    return ScanOver(x[0], {x[1]}, step, reverse, lengths);
+  }
+  Specs Infer(VariableSpan x) const { return MakeSpecs(x, {x[1].dim(1)}, 1); }
+  void Kernel(TensorSpan x, absl::Span<Tensor> y) const {
+    RnnForward(KernelInputs(x), relu, y[0], y[1]);
+  }
+  void GradientKernel(TensorSpan x, TensorSpan y, TensorSpan dy, Needs needs,
+                      absl::Span<Tensor> dx) const {
+    WantedGradients wanted(x, needs, dx);
+    RnnBackward(KernelInputs(x), relu, y[0], dy[0], dy[1],
+                {.x_gates = wanted.Always(0), .h0 = wanted.At(1), .weight = wanted.At(2)});
+  }
+  static std::vector<OpCase> Cases() {
+    std::vector<OpCase> cases;
+    for (const RnnActivation activation : {RnnActivation::kTanh, RnnActivation::kRelu}) {
+      for (OpCase& of :
+           SequenceCases(1, 1, false, [activation](VariableSpan x, const ScanOptions&options) {
+             return RnnSequence(x[0], x[1], x[2], activation, options);
+           })) {
+        if (activation == RnnActivation::kRelu) absl::StrAppend(&of.name, ", relu");
+        cases.push_back(std::move(of));
+      }
+    }
+    return cases;
+  }
+};
+
+// Shapes and dtypes of a sequence op; `gates`: H times that wide.
+template <class O>
+void CheckSequence(int64_t gates, const Variable& x_gates, const Variable& weight,
+                   std::initializer_list<const Variable*> states, SourceLocation where) {
+  constexpr std::string_view kName = O::kName;
+  CheckSteps(kName, x_gates, where);
+  const int64_t hidden = weight.rank() == 2 ? weight.dim(0) : -1;
+  if (hidden < 1 || weight.dim(1) != gates * hidden || x_gates.rank() != 3 ||
+      x_gates.dim(2) != gates * hidden) {
+    const std::string width = absl::StrCat(gates == 1 ? "" : std::to_string(gates), "H");
+    Throw(kName,
+          absl::StrCat("wants gates [N, T, ", width, "] and weight_hh [H, ", width, "], not ",
+                       ToString(x_gates.shape()), " and ", ToString(weight.shape())),
+          weight, where);
+  }
+  if (!IsFloating(x_gates.dtype()) || weight.dtype() != x_gates.dtype()) {
+    Throw(kName,
+          absl::StrCat("gates are ", std::string(Name(x_gates.dtype())), ", weight_hh is ",
+                       std::string(Name(weight.dtype())), "; both must be float32 or float64"),
+          weight, where);
+  }
+  for (const Variable* state : states) {
+    if (state->shape() != Shape{x_gates.dim(0), hidden} || state->dtype() != x_gates.dtype()) {
+      Throw(kName,
+            absl::StrCat("the initial state must be ", std::string(Name(x_gates.dtype())),
+                         ToString(Shape{x_gates.dim(0), hidden}), ", not ",
+                         std::string(Name(state->dtype())), ToString(state->shape())),
+            *state, where);
+    }
+  }
+}
+
+template <class O>
+Scanned RecordSequence(const O& op, std::vector<Variable> inputs, const Tensor& lengths,
+                       SourceLocation where) {
+  const Tensor checked = CheckLengths(O::kName, inputs[0], lengths, where);
+  if (checked.defined()) inputs.push_back(checked);
+  std::vector<Variable> outputs = ApplyComposite(op, inputs, where);
+  Scanned scanned{.outputs = std::move(outputs[0])};
+  scanned.state.assign(std::make_move_iterator(outputs.begin() + 1),
+                       std::make_move_iterator(outputs.end()));
+  return scanned;
+}
+
+}  // namespace
+
+Scanned Scan(const Variable& x, std::vector<Variable> state, ScanStep step,
+             const ScanOptions& options, SourceLocation where) {
+  CheckSteps("scan", x, where);
+  if (state.empty()) Throw("scan", "there is no state", x, where);
+  const Tensor lengths = CheckLengths("scan", x, options.lengths, where);
+  const WhereScope scope(where);
+  return ScanOver(x, std::move(state), step, options.reverse,
+                  lengths.defined() ? Variable(lengths) : Variable());
+}
+
+LstmState LstmStep(const Variable& gates, const Variable& c, SourceLocation where) {
+  const WhereScope scope(where);
+  const auto [i, f, g, o] = Chunk<4>(gates, -1);
+  Variable next = Sigmoid(f) * c + Sigmoid(i) * Tanh(g);
+  Variable h = Sigmoid(o) * Tanh(next);
+  return {std::move(h), std::move(next)};
+}
+
+Variable GruStep(const Variable& x_gates, const Variable& h_gates, const Variable& h,
+                 SourceLocation where) {
+  const WhereScope scope(where);
+  const auto [x_r, x_z, x_n] = Chunk<3>(x_gates, -1);
+  const auto [h_r, h_z, h_n] = Chunk<3>(h_gates, -1);
+  const Variable n = Tanh(x_n + Sigmoid(x_r + h_r) * h_n);
+  return n + Sigmoid(x_z + h_z) * (h - n);
+}
+
+Variable GruStepResetBefore(const Variable& x_gates, const Variable& h, const Variable& weight_hh,
+                            SourceLocation where) {
+  const WhereScope scope(where);
+  const auto [x_r, x_z, x_n] = Chunk<3>(x_gates, -1);
+  const auto [weight_r, weight_z, weight_n] = Chunk<3>(weight_hh, -1);
+  const Variable r = Sigmoid(x_r + MatMul(h, weight_r));
+  const Variable z = Sigmoid(x_z + MatMul(h, weight_z));
+  const Variable n = Tanh(x_n + MatMul(r * h, weight_n));
+  return n + z * (h - n);
+}
+
+Scanned LstmSequence(const Variable& x_gates, const LstmState& initial, const Variable& weight_hh,
+                     const ScanOptions& options, SourceLocation where) {
+  CheckSequence<LstmSequenceOp>(4, x_gates, weight_hh, {&initial.h, &initial.c}, where);
+  LstmSequenceOp op;
+  op.reverse = options.reverse;
+  return RecordSequence(op, {x_gates, initial.h, weight_hh, initial.c}, options.lengths, where);
+}
+
+Scanned GruSequence(const Variable& x_gates, const Variable& initial, const Variable& weight_hh,
+                    const Variable& bias_hn, const ScanOptions& options, SourceLocation where) {
+  CheckSequence<GruSequenceOp>(3, x_gates, weight_hh, {&initial}, where);
+  if (!bias_hn.defined()) {
+    return Scan(
+        x_gates, {initial},
+        [&](const Variable& x_t, const States& state) -> States {
+          return {GruStepResetBefore(x_t, state[0], weight_hh)};
+        },
+        options, where);
+  }
+  if (bias_hn.shape() != Shape{weight_hh.dim(0)} || bias_hn.dtype() != x_gates.dtype()) {
+    Throw(GruSequenceOp::kName,
+          absl::StrCat("bias_hn must be [", weight_hh.dim(0), "], not ", ToString(bias_hn.shape())),
+          bias_hn, where);
+  }
+  GruSequenceOp op;
+  op.reverse = options.reverse;
+  return RecordSequence(op, {x_gates, initial, weight_hh, bias_hn}, options.lengths, where);
+}
+
+Scanned RnnSequence(const Variable& x_gates, const Variable& initial, const Variable& weight_hh,
+                    RnnActivation activation, const ScanOptions& options, SourceLocation where) {
+  CheckSequence<RnnSequenceOp>(1, x_gates, weight_hh, {&initial}, where);
+  RnnSequenceOp op;
+  op.reverse = options.reverse;
+  op.relu = activation == RnnActivation::kRelu;
+  return RecordSequence(op, {x_gates, initial, weight_hh}, options.lengths, where);
+}
+
+}  // namespace wengert
