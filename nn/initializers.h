@@ -20,6 +20,9 @@ Tensor GlorotUniform(const Shape& shape, Generator& generator);
 Tensor HeNormal(const Shape& shape, Generator& generator);
 // Uniform with the same variance: +-sqrt(6 / fan_in).
 Tensor HeUniform(const Shape& shape, Generator& generator);
+// Rows (or, of a tall matrix, columns) of length 1 at right angles: Q of the QR decomposition of a
+// normal matrix (Saxe et al. 2014). Rank 2. Keras's default for recurrent weights.
+Tensor Orthogonal(const Shape& shape, Generator& generator);
 Tensor Zeros(const Shape& shape, Generator& generator);
 
 using Initializer = Tensor (*)(const Shape& shape, Generator& generator);

@@ -5,7 +5,6 @@
 #include "absl/strings/str_cat.h"
 
 namespace wengert::nn {
-namespace {
 
 void CheckPositive(std::string_view layer,
                    std::initializer_list<std::pair<const char*, int64_t>> options) {
@@ -13,8 +12,6 @@ void CheckPositive(std::string_view layer,
     if (value < 1) throw Error(layer, absl::StrCat(name, " = ", value, ", but must be positive"));
   }
 }
-
-}  // namespace
 
 Dense::Dense(const Options& options, Generator& generator) {
   CheckPositive("dense", {{"in", options.in}, {"out", options.out}});
@@ -55,6 +52,30 @@ Variable Flatten::operator()(const Variable& x, SourceLocation where) const {
   int64_t rest = 1;
   for (int i = 1; i < x.rank(); ++i) rest *= x.shape()[i];
   return Reshape(x, {x.shape()[0], rest}, where);
+}
+
+LayerNorm::LayerNorm(const Options& options) : epsilon(options.epsilon) {
+  CheckPositive("layer_norm", {{"size", options.size}});
+  weight = Parameter(Tensor::Ones({options.size}));
+  if (options.use_bias) bias = Parameter(Tensor::Zeros({options.size}));
+}
+
+Variable LayerNorm::operator()(const Variable& x, SourceLocation where) const {
+  const WhereScope scope(where);
+  const Variable centered = x - Mean(x, -1, kKeepDims);
+  const Variable variance = Mean(Square(centered), -1, kKeepDims);
+  const Variable y = centered * Rsqrt(variance + epsilon) * weight;
+  return bias.defined() ? y + bias : y;
+}
+
+Embedding::Embedding(const Options& options, Generator& generator) {
+  CheckPositive("embedding", {{"count", options.count}, {"size", options.size}});
+  constexpr double kLimit = 0.05;
+  weight = Parameter(Uniform({options.count, options.size}, generator, -kLimit, kLimit).value());
+}
+
+Variable Embedding::operator()(const Variable& indices, SourceLocation where) const {
+  return Gather(weight, indices, 0, where);
 }
 
 }  // namespace wengert::nn

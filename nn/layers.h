@@ -2,11 +2,20 @@
 #ifndef WENGERT_NN_LAYERS_H_
 #define WENGERT_NN_LAYERS_H_
 
+#include <cstdint>
+#include <initializer_list>
+#include <string_view>
+#include <utility>
+
 #include "autograd/parameter.h"
 #include "nn/initializers.h"
 #include "ops/ops.h"
 
 namespace wengert::nn {
+
+// For constructors: throws Error naming the first option that is not positive.
+void CheckPositive(std::string_view layer,
+                   std::initializer_list<std::pair<const char*, int64_t>> options);
 
 // x: [..., in] of rank 2 or more -> [..., out]; y = x weight + bias.
 struct Dense {
@@ -67,6 +76,43 @@ struct AvgPool2d {
 // x: [N, ...] -> [N, the rest as one].
 struct Flatten {
   Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const;
+};
+
+// x: [..., size] -> the same: each row less its mean, divided by its standard deviation (biased,
+// epsilon under the root), times weight, plus bias (Ba et al. 2016).
+struct LayerNorm {
+  struct Options {
+    int64_t size;
+    double epsilon = 1e-5;
+    bool use_bias = true;
+  };
+  Parameter weight;  // [size], ones at first
+  Parameter bias;    // [size], zeros
+  double epsilon = 0;
+
+  LayerNorm() = default;  // unset
+  explicit LayerNorm(const Options& options);
+  Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const;
+  template <class V>
+  void Visit(V&& v) {
+    v("weight", weight), v("bias", bias);
+  }
+};
+
+// indices: integers [...] below `count` -> [..., size], the rows of weight that they name.
+struct Embedding {
+  struct Options {
+    int64_t count, size;
+  };
+  Parameter weight;  // [count, size], Uniform in +-0.05 at first, as in Keras
+
+  Embedding(const Options& options, Generator& generator);
+  Variable operator()(const Variable& indices,
+                      SourceLocation where = SourceLocation::current()) const;
+  template <class V>
+  void Visit(V&& v) {
+    v("weight", weight);
+  }
 };
 
 // In a TrainingScope, zeroes elements with probability `rate` and scales the others up by

@@ -249,6 +249,9 @@ struct Scanned {
 };
 using ScanStep = absl::FunctionRef<std::vector<Variable>(const Variable& x_t,
                                                          const std::vector<Variable>& state)>;
+// Whether each row has each step: bool [N, T], t < lengths[n].
+Variable SequenceMask(const Variable& lengths, int64_t steps,
+                      SourceLocation where = SourceLocation::current());
 // state = step(x_t, state) for every t; each part of the state is [N, ...].
 Scanned Scan(const Variable& x, std::vector<Variable> state, ScanStep step,
              const ScanOptions& options = {}, SourceLocation where = SourceLocation::current());

@@ -14,21 +14,21 @@ namespace {
 
 using States = std::vector<Variable>;
 
+// mask: [N, T], to meet [N, T, ...] or, for one step, [N, 1] to meet [N, ...].
+Variable Widened(const Variable& mask, const Variable& like) {
+  Shape shape = like.shape();
+  for (int i = 0; i < shape.rank(); ++i) shape[i] = i < mask.rank() ? mask.dim(i) : 1;
+  return Reshape(mask, shape);
+}
+
 // lengths: [N] int64, or undefined.
 Scanned ScanOver(Variable x, States state, ScanStep step, bool reverse, const Variable& lengths) {
-  const int64_t n = x.dim(0), steps = x.dim(1);
-  // [N, T, 1, ...], of x's rank: whether the row has this step.
-  const auto has_step = [&](const Variable& step_numbers, const Variable& like) {
-    Shape shape = {n};
-    for (int i = 1; i < like.rank(); ++i) shape.Append(1);
-    return step_numbers < Reshape(lengths, shape);
-  };
+  const int64_t steps = x.dim(1);
+  Variable mask;
   if (lengths.defined()) {
+    mask = SequenceMask(lengths, steps);
     // What padding holds, be it NaN, must not come back as 0 * NaN in a gradient.
-    Shape times = {1, steps};
-    for (int i = 2; i < x.rank(); ++i) times.Append(1);
-    const Tensor numbers = Tensor::Arange(0, static_cast<double>(steps)).Reshape(times);
-    x = Where(has_step(numbers, x), x, 0);
+    x = Where(Widened(mask, x), x, 0);
   }
   States outputs(static_cast<size_t>(steps));
   for (int64_t i = 0; i < steps; ++i) {
@@ -40,11 +40,11 @@ Scanned ScanOver(Variable x, States state, ScanStep step, bool reverse, const Va
     }
     Variable& output = outputs[static_cast<size_t>(t)];
     output = next[0];
-    if (lengths.defined()) {
-      const Variable number = Tensor::Full({}, static_cast<double>(t), DType::kInt64);
-      output = Where(has_step(number, output), output, 0);
+    if (mask.defined()) {
+      const Variable has_step = Narrow(mask, 1, t, 1);
+      output = Where(Widened(has_step, output), output, 0);
       for (size_t k = 0; k < state.size(); ++k) {
-        next[k] = Where(has_step(number, next[k]), next[k], state[k]);
+        next[k] = Where(Widened(has_step, next[k]), next[k], state[k]);
       }
     }
     state = std::move(next);
@@ -349,6 +349,12 @@ Scanned RecordSequence(const O& op, std::vector<Variable> inputs, const Tensor& 
 }
 
 }  // namespace
+
+Variable SequenceMask(const Variable& lengths, int64_t steps, SourceLocation where) {
+  const WhereScope scope(where);
+  const Tensor numbers = Tensor::Arange(0, static_cast<double>(steps)).Reshape({1, steps});
+  return Variable(numbers) < Reshape(lengths, {lengths.size(), 1});
+}
 
 Scanned Scan(const Variable& x, std::vector<Variable> state, ScanStep step,
              const ScanOptions& options, SourceLocation where) {
