@@ -14,6 +14,11 @@ namespace {
   throw Error("gru", "layer_norm needs reset_after: it normalizes h weight_hh");
 }
 
+// Of all steps, [N, T, gates]; in memory time comes first, as the sequence ops like it.
+Variable AllInputGates(const RecurrentWeights& cell, const Variable& x) {
+  return Transpose(cell.InputGates(Transpose(x, 0, 1)), 0, 1);
+}
+
 }  // namespace
 
 RecurrentWeights::RecurrentWeights(std::string_view cell, int64_t gates, const CellOptions& o,
@@ -58,7 +63,7 @@ HiddenState RnnCell::operator()(const Variable& x, const State& state, SourceLoc
 Unrolled<HiddenState> RnnCell::Run(const Variable& x, const State& initial,
                                    const ScanOptions& options, SourceLocation where) const {
   const WhereScope scope(where);
-  const Variable gates = InputGates(x);
+  const Variable gates = AllInputGates(*this, x);
   Scanned run = norm_hh.weight.defined()
                     ? Scan(
                           gates, {initial.h},
@@ -97,7 +102,7 @@ LstmState LstmCell::operator()(const Variable& x, const State& state, SourceLoca
 Unrolled<LstmState> LstmCell::Run(const Variable& x, const State& initial,
                                   const ScanOptions& options, SourceLocation where) const {
   const WhereScope scope(where);
-  const Variable gates = InputGates(x);
+  const Variable gates = AllInputGates(*this, x);
   Scanned run = norm_hh.weight.defined()
                     ? Scan(
                           gates, {initial.h, initial.c},
@@ -133,7 +138,7 @@ HiddenState GruCell::operator()(const Variable& x, const State& state, SourceLoc
 Unrolled<HiddenState> GruCell::Run(const Variable& x, const State& initial,
                                    const ScanOptions& options, SourceLocation where) const {
   const WhereScope scope(where);
-  const Variable gates = InputGates(x);
+  const Variable gates = AllInputGates(*this, x);
   Scanned run = norm_hh.weight.defined()
                     ? Scan(
                           gates, {initial.h},

@@ -88,8 +88,9 @@ void CheckSteps(std::string_view op, const Variable& x, SourceLocation where) {
   }
 }
 
-// What the three sequence ops share. Inputs: x_gates, h0, weight_hh, then the cell's own, then
-// perhaps lengths. Outputs: the sequence, the last states, residuals.
+// What the three sequence ops share. Time comes first, as the kernels like it. Inputs: x_gates
+// [T, N, gates], h0, weight_hh, then the cell's own, then perhaps lengths. Outputs: the sequence
+// [T, N, H], the last states, residuals.
 template <class Derived>
 struct SequenceOp : Composite<Derived> {
   static constexpr Uses kUses = Uses::Inputs() | Uses::Output();
@@ -99,7 +100,7 @@ struct SequenceOp : Composite<Derived> {
   std::vector<Variable> Definition(VariableSpan x) const {
     const Variable lengths = masked(x) ? x[Derived::kInputs] : Variable();
     Scanned scanned = static_cast<const Derived&>(*this).Unfused(x, lengths);
-    scanned.state.insert(scanned.state.begin(), std::move(scanned.outputs));
+    scanned.state.insert(scanned.state.begin(), Transpose(scanned.outputs, 0, 1));
     return std::move(scanned.state);
   }
 
@@ -117,10 +118,10 @@ struct SequenceOp : Composite<Derived> {
   }
   static Specs MakeSpecs(VariableSpan x, std::initializer_list<int64_t> widths, int states) {
     // widths: of the sequence, then of the residuals.
-    const int64_t n = x[0].dim(0), steps = x[0].dim(1);
+    const int64_t steps = x[0].dim(0), n = x[0].dim(1);
     Specs specs;
     for (const int64_t width : widths) {
-      specs.push_back({{n, steps, width}, x[0].dtype()});
+      specs.push_back({{steps, n, width}, x[0].dtype()});
       for (; states > 0; --states) specs.push_back({x[1].shape(), x[0].dtype()});
     }
     return specs;
@@ -202,7 +203,7 @@ struct LstmSequenceOp : SequenceOp<LstmSequenceOp> {
       LstmState next = LstmStep(x_t + MatMul(state[0], x[2]), state[1]);
       return {std::move(next.h), std::move(next.c)};
     };
-    return ScanOver(x[0], {x[1], x[3]}, step, reverse, lengths);
+    return ScanOver(Transpose(x[0], 0, 1), {x[1], x[3]}, step, reverse, lengths);
   }
   Specs Infer(VariableSpan x) const {
     const int64_t hidden = x[1].dim(1);
@@ -240,7 +241,7 @@ struct GruSequenceOp : SequenceOp<GruSequenceOp> {
     const auto step = [&](const Variable& x_t, const States& state) -> States {
       return {GruStep(x_t, MatMul(state[0], x[2]) + bias, state[0])};
     };
-    return ScanOver(x[0], {x[1]}, step, reverse, lengths);
+    return ScanOver(Transpose(x[0], 0, 1), {x[1]}, step, reverse, lengths);
   }
   Specs Infer(VariableSpan x) const {
     const int64_t hidden = x[1].dim(1);
@@ -277,7 +278,7 @@ struct RnnSequenceOp : SequenceOp<RnnSequenceOp> {
       const Variable sum = x_t + MatMul(state[0], x[2]);
       return {relu ? Relu(sum) : Tanh(sum)};
     };
-    return ScanOver(x[0], {x[1]}, step, reverse, lengths);
+    return ScanOver(Transpose(x[0], 0, 1), {x[1]}, step, reverse, lengths);
   }
   Specs Infer(VariableSpan x) const { return MakeSpecs(x, {x[1].dim(1)}, 1); }
   void Kernel(TensorSpan x, absl::Span<Tensor> y) const {
@@ -341,8 +342,9 @@ Scanned RecordSequence(const O& op, std::vector<Variable> inputs, const Tensor& 
                        SourceLocation where) {
   const Tensor checked = CheckLengths(O::kName, inputs[0], lengths, where);
   if (checked.defined()) inputs.push_back(checked);
+  inputs[0] = Transpose(inputs[0], 0, 1, where);
   std::vector<Variable> outputs = ApplyComposite(op, inputs, where);
-  Scanned scanned{.outputs = std::move(outputs[0])};
+  Scanned scanned{.outputs = Transpose(outputs[0], 0, 1, where)};
   scanned.state.assign(std::make_move_iterator(outputs.begin() + 1),
                        std::make_move_iterator(outputs.end()));
   return scanned;

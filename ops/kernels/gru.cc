@@ -22,31 +22,33 @@ namespace {
 constexpr int kGates = 3;  // r, z, n
 
 struct ForwardCell {
-  static constexpr int kGates = 3;
   const Sequence& s;
   const Rows& x_gates;
   const float* bias_hn;
   float *y, *gates, *candidates;
 
-  HWY_INLINE void Step(int64_t n, int64_t t, int64_t, int64_t unit, int64_t count,
-                       const float* sums, const float* h, float* next) const {
+  void Step(int64_t n, int64_t t, int64_t, const float* product, float* h) const {
     const F32 d;
-    const int64_t hidden = s.hidden, at = n * s.steps + t;
-    const float* const x = x_gates.At(n, t) + unit;
-    const auto sum = [&](int gate) HWY_ATTR {
-      return hn::Add(hn::LoadU(d, x + gate * hidden), hn::Load(d, sums + gate * kLanes));
-    };
-    const VF32 r = Sigmoid(d, sum(0)), z = Sigmoid(d, sum(1));
-    const VF32 from_h = hn::Add(hn::Load(d, sums + 2 * kLanes), hn::LoadU(d, bias_hn + unit));
-    const VF32 new_h = Tanh(d, hn::MulAdd(r, from_h, hn::LoadU(d, x + 2 * hidden)));
-    const VF32 out = hn::MulAdd(z, hn::Sub(hn::LoadU(d, h + unit), new_h), new_h);
-    hn::StoreU(out, d, next + unit);
-    float* const to = gates + at * kGates * hidden + unit;
-    StoreLanes(r, count, to);
-    StoreLanes(z, count, to + hidden);
-    StoreLanes(new_h, count, to + 2 * hidden);
-    StoreLanes(from_h, count, candidates + at * hidden + unit);
-    StoreLanes(out, count, y + at * hidden + unit);
+    const int64_t hidden = s.hidden, at = s.At(n, t);
+    const float* const x = x_gates.At(n, t);
+    float* const gate = gates + at * kGates * hidden;
+    for (int64_t j = 0; j < hidden; j += kLanes) {
+      const auto sum = [&](int64_t offset) HWY_ATTR {
+        return hn::Add(hn::LoadU(d, x + offset + j), hn::LoadU(d, product + offset + j));
+      };
+      const VF32 r = Sigmoid(d, sum(0)), z = Sigmoid(d, sum(hidden));
+      const VF32 from_h =
+          hn::Add(hn::LoadU(d, product + 2 * hidden + j), hn::LoadU(d, bias_hn + j));
+      const VF32 new_h = Tanh(d, hn::MulAdd(r, from_h, hn::LoadU(d, x + 2 * hidden + j)));
+      const VF32 out = hn::MulAdd(z, hn::Sub(hn::LoadU(d, h + j), new_h), new_h);
+      hn::StoreU(out, d, h + j);
+      const int64_t count = std::min(kLanes, hidden - j);
+      StoreLanes(r, count, gate + j);
+      StoreLanes(z, count, gate + hidden + j);
+      StoreLanes(new_h, count, gate + 2 * hidden + j);
+      StoreLanes(from_h, count, candidates + at * hidden + j);
+      StoreLanes(out, count, y + at * hidden + j);
+    }
   }
 };
 
@@ -61,11 +63,11 @@ struct BackwardCell {
 
   void Step(int64_t n, int64_t t, int64_t, float* dh, float* dgates) const {
     const F32 d;
-    const int64_t hidden = s.hidden, at = n * s.steps + t;
+    const int64_t hidden = s.hidden, at = s.At(n, t);
     const float* const gate = gates + at * kGates * hidden;
     const float* const candidate = candidates + at * hidden;
     const float* const before =
-        s.IsFirst(n, t) ? s.h0.data<float>() + n * hidden : y + (at - s.direction()) * hidden;
+        s.IsFirst(n, t) ? s.h0.data<float>() + n * hidden : y + s.Before(n, t) * hidden;
     const float* const dy_row = dy.At(n, t);
     float* const dx_row = dx + at * kGates * hidden;
     for (int64_t j = 0; j < hidden; j += kLanes) {
@@ -88,7 +90,7 @@ struct BackwardCell {
     std::copy_n(dgates, kGates * hidden, dproduct + at * kGates * hidden);
   }
   void Skip(int64_t n, int64_t t) const {
-    const int64_t at = (n * s.steps + t) * kGates * s.hidden;
+    const int64_t at = s.At(n, t) * kGates * s.hidden;
     std::fill_n(dx + at, kGates * s.hidden, 0.0f);
     std::fill_n(dproduct + at, kGates * s.hidden, 0.0f);
   }
@@ -101,7 +103,7 @@ void GruForwardTarget(const SequenceInputs& in, const Tensor& bias_hn, Tensor& y
   const Sequence s(in);
   const Rows x_gates(*in.x_gates);
   const Tensor bias = bias_hn.Contiguous();
-  const auto weight = PackGates<kGates>(*in.weight, s.hidden, kGates);
+  const Tensor weight = in.weight->Contiguous();
   const ForwardCell cell{.s = s,
                          .x_gates = x_gates,
                          .bias_hn = bias.data<float>(),
@@ -120,7 +122,7 @@ void GruBackwardTarget(const SequenceInputs& in, const Tensor& y, const Tensor& 
   const Sequence s(in);
   const Rows dy_rows(dy);
   const Tensor last_dh = dh_last.Contiguous();
-  const auto weight = PackTransposed(*in.weight, s.hidden, kGates);
+  const Tensor weight = in.weight->Permute({1, 0}).Contiguous();
   Tensor dproduct = Tensor::Empty(out.x_gates->shape());
   const BackwardCell cell{.s = s,
                           .dy = dy_rows,

@@ -21,35 +21,36 @@ namespace {
 constexpr int kGates = 4;  // i, f, g, o
 
 struct ForwardCell {
-  static constexpr int kGates = 4;
   const Sequence& s;
   const Rows& x_gates;
   float *y, *gates, *cells;
   float* c;  // [rows, row_length]
   int64_t row_length;
 
-  HWY_INLINE void Step(int64_t n, int64_t t, int64_t row, int64_t unit, int64_t count,
-                       const float* sums, const float*, float* next) const {
+  void Step(int64_t n, int64_t t, int64_t row, const float* product, float* h) const {
     const F32 d;
-    const int64_t hidden = s.hidden, at = n * s.steps + t;
-    const float* const x = x_gates.At(n, t) + unit;
-    const auto sum = [&](int gate) HWY_ATTR {
-      return hn::Add(hn::LoadU(d, x + gate * hidden), hn::Load(d, sums + gate * kLanes));
-    };
-    const VF32 i = Sigmoid(d, sum(0)), f = Sigmoid(d, sum(1)), g = Tanh(d, sum(2)),
-               o = Sigmoid(d, sum(3));
-    float* const c_at = c + row * row_length + unit;
-    const VF32 cell = hn::MulAdd(f, hn::LoadU(d, c_at), hn::Mul(i, g));
-    const VF32 h = hn::Mul(o, Tanh(d, cell));
-    hn::StoreU(cell, d, c_at);
-    hn::StoreU(h, d, next + unit);
-    float* const to = gates + at * kGates * hidden + unit;
-    StoreLanes(i, count, to);
-    StoreLanes(f, count, to + hidden);
-    StoreLanes(g, count, to + 2 * hidden);
-    StoreLanes(o, count, to + 3 * hidden);
-    StoreLanes(cell, count, cells + at * hidden + unit);
-    StoreLanes(h, count, y + at * hidden + unit);
+    const int64_t hidden = s.hidden, at = s.At(n, t);
+    const float* const x = x_gates.At(n, t);
+    float* const c_row = c + row * row_length;
+    float* const gate = gates + at * kGates * hidden;
+    for (int64_t j = 0; j < hidden; j += kLanes) {
+      const auto sum = [&](int64_t offset) HWY_ATTR {
+        return hn::Add(hn::LoadU(d, x + offset + j), hn::LoadU(d, product + offset + j));
+      };
+      const VF32 i = Sigmoid(d, sum(0)), f = Sigmoid(d, sum(hidden)), g = Tanh(d, sum(2 * hidden)),
+                 o = Sigmoid(d, sum(3 * hidden));
+      const VF32 cell = hn::MulAdd(f, hn::LoadU(d, c_row + j), hn::Mul(i, g));
+      const VF32 out = hn::Mul(o, Tanh(d, cell));
+      hn::StoreU(cell, d, c_row + j);
+      hn::StoreU(out, d, h + j);
+      const int64_t count = std::min(kLanes, hidden - j);
+      StoreLanes(i, count, gate + j);
+      StoreLanes(f, count, gate + hidden + j);
+      StoreLanes(g, count, gate + 2 * hidden + j);
+      StoreLanes(o, count, gate + 3 * hidden + j);
+      StoreLanes(cell, count, cells + at * hidden + j);
+      StoreLanes(out, count, y + at * hidden + j);
+    }
   }
 };
 
@@ -65,11 +66,10 @@ struct BackwardCell {
 
   void Step(int64_t n, int64_t t, int64_t row, const float* dh, float* dgates) const {
     const F32 d;
-    const int64_t hidden = s.hidden, at = n * s.steps + t;
+    const int64_t hidden = s.hidden, at = s.At(n, t);
     const float* const gate = gates + at * kGates * hidden;
     const float* const cell = cells + at * hidden;
-    const float* const before =
-        s.IsFirst(n, t) ? c0 + n * hidden : cells + (at - s.direction()) * hidden;
+    const float* const before = s.IsFirst(n, t) ? c0 + n * hidden : cells + s.Before(n, t) * hidden;
     const float* const dy_row = dy.At(n, t);
     float* const dc_row = dc + row * row_length;
     for (int64_t j = 0; j < hidden; j += kLanes) {
@@ -91,7 +91,7 @@ struct BackwardCell {
     std::copy_n(dgates, kGates * hidden, dx + at * kGates * hidden);
   }
   void Skip(int64_t n, int64_t t) const {
-    std::fill_n(dx + (n * s.steps + t) * kGates * s.hidden, kGates * s.hidden, 0.0f);
+    std::fill_n(dx + s.At(n, t) * kGates * s.hidden, kGates * s.hidden, 0.0f);
   }
 };
 
@@ -102,7 +102,7 @@ void LstmForwardTarget(const SequenceInputs& in, const Tensor& c0, Tensor& y, Te
   const Sequence s(in);
   const Rows x_gates(*in.x_gates);
   const Tensor first_c = c0.Contiguous();
-  const auto weight = PackGates<kGates>(*in.weight, s.hidden, kGates);
+  const Tensor weight = in.weight->Contiguous();
   float* const y_data = y.mutable_data<float>();
   float* const gates_data = gates.mutable_data<float>();
   float* const cells_data = cells.mutable_data<float>();
@@ -132,7 +132,7 @@ void LstmBackwardTarget(const SequenceInputs& in, const Tensor& c0, const Tensor
   const Rows dy_rows(dy);
   const Tensor first_c = c0.Contiguous();
   const Tensor last_dh = dh_last.Contiguous(), last_dc = dc_last.Contiguous();
-  const auto weight = PackTransposed(*in.weight, s.hidden, kGates);
+  const Tensor weight = in.weight->Permute({1, 0}).Contiguous();
   float* const dx = out.x_gates->mutable_data<float>();
   float* const dh0 = out.h0 ? out.h0->mutable_data<float>() : nullptr;
   float* const dc0 = out.c0 ? out.c0->mutable_data<float>() : nullptr;

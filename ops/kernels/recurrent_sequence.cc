@@ -6,8 +6,9 @@
 namespace wengert {
 
 void ForPiecesOfBatch(int64_t n, absl::FunctionRef<void(int64_t, int64_t)> f) {
-  // Each piece reads all weights at each step, so few rows are slow; few pieces serve few threads.
-  const int64_t rows = n <= 16 ? 8 : n <= 64 ? 16 : 32;
+  // Each piece reads all weights at each step, from L2: fewer rows are slower. More rows leave
+  // threads idle, and SmallGemm would pack the weights at each step.
+  const int64_t rows = n < 32 ? 8 : 16;
   ParallelFor((n + rows - 1) / rows, [&](int64_t i) { f(i * rows, std::min(rows, n - i * rows)); });
 }
 
@@ -17,17 +18,12 @@ void RecurrentWeightGradient(const Sequence& s, const Tensor& y, const Tensor& d
   float* const to = before.mutable_data<float>();
   const float* const from = y.data<float>();
   const float* const h0 = s.h0.data<float>();
-  ForPiecesOfBatch(s.n, [&](int64_t first, int64_t rows) {
-    for (int64_t n = first; n < first + rows; ++n) {
-      for (int64_t t = 0; t < s.steps; ++t) {
-        // Padding meets gradients of 0: any finite numbers do.
-        const bool first_step = s.IsFirst(n, t);
-        const int64_t at = n * s.steps + t;
-        const bool has_before = !first_step && s.HasStep(n, t);
-        const float* const source =
-            has_before ? from + (at - s.direction()) * s.hidden : h0 + n * s.hidden;
-        std::copy_n(source, s.hidden, to + at * s.hidden);
-      }
+  ParallelFor(s.steps, [&](int64_t t) {
+    for (int64_t n = 0; n < s.n; ++n) {
+      // Padding meets gradients of 0: any finite numbers do.
+      const bool has_before = !s.IsFirst(n, t) && s.HasStep(n, t);
+      const float* const source = has_before ? from + s.Before(n, t) * s.hidden : h0 + n * s.hidden;
+      std::copy_n(source, s.hidden, to + s.At(n, t) * s.hidden);
     }
   });
   const int64_t count = s.n * s.steps;

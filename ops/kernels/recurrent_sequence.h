@@ -11,14 +11,14 @@
 
 namespace wengert {
 
-// [N, T, width], read in rows of dense numbers.
+// [T, N, width], read in rows of dense numbers.
 class Rows {
  public:
   explicit Rows(const Tensor& x)
       : x_(x.strides()[2] == 1 || x.shape()[2] == 1 ? x : x.Contiguous()),
         data_(x_.data<float>()),
-        row_(x_.strides()[0]),
-        step_(x_.strides()[1]) {}
+        row_(x_.strides()[1]),
+        step_(x_.strides()[0]) {}
   const float* At(int64_t n, int64_t t) const { return data_ + n * row_ + t * step_; }
 
  private:
@@ -30,7 +30,7 @@ class Rows {
 struct Sequence {
   explicit Sequence(const SequenceInputs& in)
       : n(in.h0->shape()[0]),
-        steps(in.x_gates->shape()[1]),
+        steps(in.x_gates->shape()[0]),
         hidden(in.h0->shape()[1]),
         reverse(in.reverse),
         h0(in.h0->Contiguous()),
@@ -39,12 +39,14 @@ struct Sequence {
 
   int64_t TimeOf(int64_t step) const { return reverse ? steps - 1 - step : step; }
   bool HasStep(int64_t row, int64_t t) const { return !lengths_data || t < lengths_data[row]; }
-  // Whether `t` is the first step that the row takes; else the step before it is `t` less this.
+  // Whether `t` is the first step that the row takes.
   bool IsFirst(int64_t row, int64_t t) const {
     if (!reverse) return t == 0;
     return t == (lengths_data ? std::min(lengths_data[row], steps) : steps) - 1;
   }
-  int64_t direction() const { return reverse ? -1 : 1; }
+  // The row of a [T, N, ...] array, and that of the step before.
+  int64_t At(int64_t row, int64_t t) const { return t * n + row; }
+  int64_t Before(int64_t row, int64_t t) const { return At(row, reverse ? t + 1 : t - 1); }
 
   int64_t n, steps, hidden;
   bool reverse;
@@ -52,11 +54,24 @@ struct Sequence {
   const int64_t* lengths_data;
 };
 
+// The distance between rows of scratch that holds `width` numbers: whole vectors may be stored past
+// its end, and rows do not share the sets of a cache.
+inline int64_t ScratchRow(int64_t width) {
+  constexpr int64_t kMostLanes = 16;
+  return (width / kMostLanes + 2) * kMostLanes;
+}
+
+// [rows, width] between scratch and tensors.
+inline void CopyRows(int64_t rows, int64_t width, const float* from, int64_t from_row, float* to,
+                     int64_t to_row) {
+  for (int64_t r = 0; r < rows; ++r) std::copy_n(from + r * from_row, width, to + r * to_row);
+}
+
 // Calls f(first, rows) for pieces of the batch, in parallel.
 void ForPiecesOfBatch(int64_t n, absl::FunctionRef<void(int64_t first, int64_t rows)> f);
 
-// weight = the sum over rows and time of h before the step times dgates, [N, T, G H]: one product
-// of depth N T. y: [N, T, H].
+// weight = the sum over rows and time of h before the step times dgates, [T, N, G H]: one product
+// of depth T N. y: [T, N, H].
 void RecurrentWeightGradient(const Sequence& s, const Tensor& y, const Tensor& dgates,
                              Tensor& weight);
 

@@ -18,23 +18,23 @@ namespace wengert {
 namespace HWY_NAMESPACE {
 namespace {
 
-constexpr int kVectors = 4;
-
 struct ForwardCell {
-  static constexpr int kGates = 1;
   const Sequence& s;
   const Rows& x_gates;
   bool relu;
   float* y;
 
-  HWY_INLINE void Step(int64_t n, int64_t t, int64_t, int64_t unit, int64_t count,
-                       const float* sums, const float*, float* next) const {
+  void Step(int64_t n, int64_t t, int64_t, const float* product, float* h) const {
     const F32 d;
-    const VF32 sum = hn::Add(hn::LoadU(d, x_gates.At(n, t) + unit), hn::Load(d, sums));
-    // NaN goes through relu, as everywhere.
-    const VF32 h = relu ? hn::IfThenZeroElse(hn::Le(sum, hn::Zero(d)), sum) : Tanh(d, sum);
-    hn::StoreU(h, d, next + unit);
-    StoreLanes(h, count, y + (n * s.steps + t) * s.hidden + unit);
+    const float* const x = x_gates.At(n, t);
+    float* const out = y + s.At(n, t) * s.hidden;
+    for (int64_t j = 0; j < s.hidden; j += kLanes) {
+      const VF32 sum = hn::Add(hn::LoadU(d, x + j), hn::LoadU(d, product + j));
+      // NaN goes through relu, as everywhere.
+      const VF32 next = relu ? hn::IfThenZeroElse(hn::Le(sum, hn::Zero(d)), sum) : Tanh(d, sum);
+      hn::StoreU(next, d, h + j);
+      StoreLanes(next, std::min(kLanes, s.hidden - j), out + j);
+    }
   }
 };
 
@@ -48,7 +48,7 @@ struct BackwardCell {
 
   void Step(int64_t n, int64_t t, int64_t, const float* dh, float* dgates) const {
     const F32 d;
-    const int64_t hidden = s.hidden, at = n * s.steps + t;
+    const int64_t hidden = s.hidden, at = s.At(n, t);
     const float* const out = y + at * hidden;
     const float* const dy_row = dy.At(n, t);
     for (int64_t j = 0; j < hidden; j += kLanes) {
@@ -60,9 +60,7 @@ struct BackwardCell {
     }
     std::copy_n(dgates, hidden, dx + at * hidden);
   }
-  void Skip(int64_t n, int64_t t) const {
-    std::fill_n(dx + (n * s.steps + t) * s.hidden, s.hidden, 0.0f);
-  }
+  void Skip(int64_t n, int64_t t) const { std::fill_n(dx + s.At(n, t) * s.hidden, s.hidden, 0.0f); }
 };
 
 }  // namespace
@@ -70,7 +68,7 @@ struct BackwardCell {
 void RnnForwardTarget(const SequenceInputs& in, bool relu, Tensor& y, Tensor& h_last) {
   const Sequence s(in);
   const Rows x_gates(*in.x_gates);
-  const auto weight = PackGates<kVectors>(*in.weight, s.hidden, 1);
+  const Tensor weight = in.weight->Contiguous();
   const ForwardCell cell{.s = s, .x_gates = x_gates, .relu = relu, .y = y.mutable_data<float>()};
   float* const h_to = h_last.mutable_data<float>();
   ForPiecesOfBatch(s.n, [&](int64_t first, int64_t rows) {
@@ -83,7 +81,7 @@ void RnnBackwardTarget(const SequenceInputs& in, bool relu, const Tensor& y, con
   const Sequence s(in);
   const Rows dy_rows(dy);
   const Tensor last_dh = dh_last.Contiguous();
-  const auto weight = PackTransposed(*in.weight, s.hidden, 1);
+  const Tensor weight = in.weight->Permute({1, 0}).Contiguous();
   const BackwardCell cell{.s = s,
                           .dy = dy_rows,
                           .relu = relu,
