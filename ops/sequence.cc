@@ -34,10 +34,6 @@ Scanned ScanOver(Variable x, States state, ScanStep step, bool reverse, const Va
   for (int64_t i = 0; i < steps; ++i) {
     const int64_t t = reverse ? steps - 1 - i : i;
     States next = step(Squeeze(Narrow(x, 1, t, 1), 1), state);
-    if (next.size() != state.size()) {
-      throw Error("scan",
-                  absl::StrCat("the step gives ", next.size(), " states for ", state.size()));
-    }
     Variable& output = outputs[static_cast<size_t>(t)];
     output = next[0];
     if (mask.defined()) {
@@ -327,6 +323,7 @@ void CheckSequence(int64_t gates, const Variable& x_gates, const Variable& weigh
           weight, where);
   }
   for (const Variable* state : states) {
+    if (!state->defined()) Throw(kName, "the initial state is undefined", weight, where);
     if (state->shape() != Shape{x_gates.dim(0), hidden} || state->dtype() != x_gates.dtype()) {
       Throw(kName,
             absl::StrCat("the initial state must be ", std::string(Name(x_gates.dtype())),
@@ -362,9 +359,31 @@ Scanned Scan(const Variable& x, std::vector<Variable> state, ScanStep step,
              const ScanOptions& options, SourceLocation where) {
   CheckSteps("scan", x, where);
   if (state.empty()) Throw("scan", "there is no state", x, where);
+  for (size_t i = 0; i < state.size(); ++i) {
+    if (state[i].rank() > 0 && state[i].dim(0) == x.dim(0)) continue;
+    Throw("scan",
+          absl::StrCat("state ", i, " is ", ToString(state[i].shape()), ", but must have the ",
+                       x.dim(0), " rows of ", ToString(x.shape())),
+          x, where);
+  }
   const Tensor lengths = CheckLengths("scan", x, options.lengths, where);
   const WhereScope scope(where);
-  return ScanOver(x, std::move(state), step, options.reverse,
+  const auto checked = [&](const Variable& x_t, const States& before) {
+    States next = step(x_t, before);
+    if (next.size() != before.size()) {
+      Throw("scan", absl::StrCat("the step gives ", next.size(), " states for ", before.size()), x,
+            where);
+    }
+    for (size_t i = 0; i < next.size(); ++i) {
+      if (next[i].shape() == before[i].shape()) continue;
+      Throw("scan",
+            absl::StrCat("the step makes ", ToString(next[i].shape()), " of state ", i,
+                         ", which is ", ToString(before[i].shape())),
+            x, where);
+    }
+    return next;
+  };
+  return ScanOver(x, std::move(state), checked, options.reverse,
                   lengths.defined() ? Variable(lengths) : Variable());
 }
 
