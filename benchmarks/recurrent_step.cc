@@ -14,19 +14,19 @@ Variable Composed(const nn::LstmCell& cell, const Variable& x, const LstmState& 
     const LstmState next = LstmStep(x_t + cell.HiddenGates(state[0]), state[1]);
     return {next.h, next.c};
   };
-  return Scan(Transpose(cell.InputGates(Transpose(x, 0, 1)), 0, 1), {initial.h, initial.c}, step).outputs;
+  return Scan(cell.InputGates(x), {initial.h, initial.c}, step).outputs;
 }
 Variable Composed(const nn::GruCell& cell, const Variable& x, const nn::HiddenState& initial) {
   const auto step = [&](const Variable& x_t, const States& state) -> States {
     return {GruStep(x_t, cell.HiddenGates(state[0]), state[0])};
   };
-  return Scan(Transpose(cell.InputGates(Transpose(x, 0, 1)), 0, 1), {initial.h}, step).outputs;
+  return Scan(cell.InputGates(x), {initial.h}, step).outputs;
 }
 Variable Composed(const nn::RnnCell& cell, const Variable& x, const nn::HiddenState& initial) {
   const auto step = [&](const Variable& x_t, const States& state) -> States {
     return {Tanh(x_t + cell.HiddenGates(state[0]))};
   };
-  return Scan(Transpose(cell.InputGates(Transpose(x, 0, 1)), 0, 1), {initial.h}, step).outputs;
+  return Scan(cell.InputGates(x), {initial.h}, step).outputs;
 }
 
 }  // namespace

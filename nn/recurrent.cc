@@ -14,9 +14,8 @@ namespace {
   throw Error("gru", "layer_norm needs reset_after: it normalizes h weight_hh");
 }
 
-// Of all steps, [N, T, gates]; in memory time comes first, as the sequence ops like it.
-Variable AllInputGates(const RecurrentWeights& cell, const Variable& x) {
-  return Transpose(cell.InputGates(Transpose(x, 0, 1)), 0, 1);
+RecurrentParameters ParametersOf(const RecurrentWeights& cell) {
+  return {.weight_ih = cell.weight_ih, .weight_hh = cell.weight_hh, .bias = cell.bias};
 }
 
 }  // namespace
@@ -63,15 +62,14 @@ HiddenState RnnCell::operator()(const Variable& x, const State& state, SourceLoc
 Unrolled<HiddenState> RnnCell::Run(const Variable& x, const State& initial,
                                    const ScanOptions& options, SourceLocation where) const {
   const WhereScope scope(where);
-  const Variable gates = AllInputGates(*this, x);
   Scanned run = norm_hh.weight.defined()
                     ? Scan(
-                          gates, {initial.h},
+                          InputGates(ClearPadding(x, options.lengths)), {initial.h},
                           [&](const Variable& x_t, const std::vector<Variable>& state) {
                             return std::vector<Variable>{Step(x_t, state[0])};
                           },
                           options)
-                    : RnnSequence(gates, initial.h, weight_hh, variant.activation, options);
+                    : RnnSequence(x, ParametersOf(*this), variant.activation, initial.h, options);
   return {std::move(run.outputs), {std::move(run.state[0])}};
 }
 
@@ -102,16 +100,15 @@ LstmState LstmCell::operator()(const Variable& x, const State& state, SourceLoca
 Unrolled<LstmState> LstmCell::Run(const Variable& x, const State& initial,
                                   const ScanOptions& options, SourceLocation where) const {
   const WhereScope scope(where);
-  const Variable gates = AllInputGates(*this, x);
   Scanned run = norm_hh.weight.defined()
                     ? Scan(
-                          gates, {initial.h, initial.c},
+                          InputGates(ClearPadding(x, options.lengths)), {initial.h, initial.c},
                           [&](const Variable& x_t, const std::vector<Variable>& state) {
                             State next = Step(x_t, {state[0], state[1]});
                             return std::vector<Variable>{next.h, next.c};
                           },
                           options)
-                    : LstmSequence(gates, initial, weight_hh, options);
+                    : LstmSequence(x, ParametersOf(*this), initial, options);
   return {std::move(run.outputs), {std::move(run.state[0]), std::move(run.state[1])}};
 }
 
@@ -138,16 +135,16 @@ HiddenState GruCell::operator()(const Variable& x, const State& state, SourceLoc
 Unrolled<HiddenState> GruCell::Run(const Variable& x, const State& initial,
                                    const ScanOptions& options, SourceLocation where) const {
   const WhereScope scope(where);
-  const Variable gates = AllInputGates(*this, x);
-  Scanned run = norm_hh.weight.defined()
-                    ? Scan(
-                          gates, {initial.h},
-                          [&](const Variable& x_t, const std::vector<Variable>& state) {
-                            return std::vector<Variable>{Step(x_t, state[0])};
-                          },
-                          options)
-                    : GruSequence(gates, initial.h, weight_hh,
-                                  bias_hn.defined() ? bias_hn.variable() : Variable(), options);
+  Scanned run =
+      norm_hh.weight.defined()
+          ? Scan(
+                InputGates(ClearPadding(x, options.lengths)), {initial.h},
+                [&](const Variable& x_t, const std::vector<Variable>& state) {
+                  return std::vector<Variable>{Step(x_t, state[0])};
+                },
+                options)
+          : GruSequence(x, ParametersOf(*this), bias_hn.defined() ? bias_hn.variable() : Variable(),
+                        initial.h, options);
   return {std::move(run.outputs), {std::move(run.state[0])}};
 }
 
@@ -185,10 +182,6 @@ typename Recurrent<Cell>::Output Recurrent<Cell>::operator()(const Variable& x, 
   const int64_t n = x.dim(0);
   const size_t directions = options.bidirectional ? 2 : 1;
   Output out{.sequence = x};
-  if (call.lengths.defined()) {
-    // Padding must not reach the gradients of weight_ih, be it NaN: 0 * NaN is not 0.
-    out.sequence = Where(Unsqueeze(SequenceMask(call.lengths, x.dim(1)), 2), x, 0);
-  }
   for (size_t first = 0; first < cells.size(); first += directions) {
     if (first > 0 && options.dropout > 0) {
       Variable& h = out.sequence;

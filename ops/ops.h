@@ -252,6 +252,10 @@ using ScanStep = absl::FunctionRef<std::vector<Variable>(const Variable& x_t,
 // Whether each row has each step: bool [N, T], t < lengths[n].
 Variable SequenceMask(const Variable& lengths, int64_t steps,
                       SourceLocation where = SourceLocation::current());
+// x, [N, T, ...], with 0 past the rows' lengths: what padding holds, be it NaN, then cannot come
+// back as 0 * NaN in the gradient of what x is multiplied with. Undefined lengths: x.
+Variable ClearPadding(const Variable& x, const Tensor& lengths,
+                      SourceLocation where = SourceLocation::current());
 // state = step(x_t, state) for every t; each part of the state is [N, ...].
 Scanned Scan(const Variable& x, std::vector<Variable> state, ScanStep step,
              const ScanOptions& options = {}, SourceLocation where = SourceLocation::current());
@@ -273,19 +277,25 @@ Variable GruStep(const Variable& x_gates, const Variable& h_gates, const Variabl
 Variable GruStepResetBefore(const Variable& x_gates, const Variable& h, const Variable& weight_hh,
                             SourceLocation where = SourceLocation::current());
 
-// Scans of these steps, each as one op with kernels of its own (float32). x_gates is the input
-// times its weights, with the bias: [N, T, 4H], [N, T, 3H] or [N, T, H]; weight_hh: [H, the same].
-Scanned LstmSequence(const Variable& x_gates, const LstmState& initial, const Variable& weight_hh,
-                     const ScanOptions& options = {},
+// Scans of these steps over x: [N, T, F], each as one op with kernels of its own (float32). With G
+// gates, x_gates = x weight_ih + bias and h_gates = h weight_hh.
+struct RecurrentParameters {
+  Variable weight_ih;  // [F, G H]
+  Variable weight_hh;  // [H, G H]
+  Variable bias;       // [G H]
+};
+Scanned LstmSequence(const Variable& x, const RecurrentParameters& parameters,
+                     const LstmState& initial, const ScanOptions& options = {},
                      SourceLocation where = SourceLocation::current());
-// bias_hn: [H], in h_n. Undefined: the gate resets before the product.
-Scanned GruSequence(const Variable& x_gates, const Variable& initial, const Variable& weight_hh,
-                    const Variable& bias_hn, const ScanOptions& options = {},
+// bias_hn: [H], added to h_n. Undefined: the gate resets before the product.
+Scanned GruSequence(const Variable& x, const RecurrentParameters& parameters,
+                    const Variable& bias_hn, const Variable& initial,
+                    const ScanOptions& options = {},
                     SourceLocation where = SourceLocation::current());
-// h' = tanh(x_t + h weight_hh), or relu (Elman 1990; Le et al. 2015).
+// h' = tanh(x_gates + h_gates), or relu (Elman 1990; Le et al. 2015).
 enum class RnnActivation { kTanh, kRelu };
-Scanned RnnSequence(const Variable& x_gates, const Variable& initial, const Variable& weight_hh,
-                    RnnActivation activation = RnnActivation::kTanh,
+Scanned RnnSequence(const Variable& x, const RecurrentParameters& parameters,
+                    RnnActivation activation, const Variable& initial,
                     const ScanOptions& options = {},
                     SourceLocation where = SourceLocation::current());
 

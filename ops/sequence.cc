@@ -27,8 +27,7 @@ Scanned ScanOver(Variable x, States state, ScanStep step, bool reverse, const Va
   Variable mask;
   if (lengths.defined()) {
     mask = SequenceMask(lengths, steps);
-    // What padding holds, be it NaN, must not come back as 0 * NaN in a gradient.
-    x = Where(Widened(mask, x), x, 0);
+    x = Where(Widened(mask, x), x, 0);  // see ClearPadding
   }
   States outputs(static_cast<size_t>(steps));
   for (int64_t i = 0; i < steps; ++i) {
@@ -84,12 +83,13 @@ void CheckSteps(std::string_view op, const Variable& x, SourceLocation where) {
   }
 }
 
-// What the three sequence ops share. Time comes first, as the kernels like it. Inputs: x_gates
-// [T, N, gates], h0, weight_hh, then the cell's own, then perhaps lengths. Outputs: the sequence
-// [T, N, H], the last states, residuals.
+// What the three sequence ops share. Time comes first, as the kernels like it. Inputs: as kX ...
+// say, then the cell's own, then perhaps lengths. Outputs: the sequence [T, N, H], the last states,
+// residuals.
 template <class Derived>
 struct SequenceOp : Composite<Derived> {
   static constexpr Uses kUses = Uses::Inputs() | Uses::Output();
+  enum Input { kX, kH0, kWeightHh, kWeightIh, kBias, kOwn };
   bool reverse;
 
   bool HasKernel(VariableSpan x) const { return x[0].dtype() == DType::kFloat32; }
@@ -106,11 +106,31 @@ struct SequenceOp : Composite<Derived> {
     return x.size() > Derived::kInputs;
   }
   SequenceInputs KernelInputs(TensorSpan x) const {
-    return {.x_gates = &x[0],
-            .weight = &x[2],
-            .h0 = &x[1],
+    return {.x = &x[kX],
+            .weight_ih = &x[kWeightIh],
+            .weight_hh = &x[kWeightHh],
+            .bias = &x[kBias],
+            .h0 = &x[kH0],
             .lengths = masked(x) ? &x[Derived::kInputs] : nullptr,
             .reverse = reverse};
+  }
+  // Where the kernel puts the gradients that are wanted.
+  static Tensor* Wanted(Needs needs, absl::Span<Tensor> dx, size_t input) {
+    if (!needs[input]) return nullptr;
+    size_t place = 0;
+    for (size_t i = 0; i < input; ++i) place += needs[i];
+    return &dx[place];
+  }
+  static SequenceGradients WantedGradients(Needs needs, absl::Span<Tensor> dx) {
+    return {.x = Wanted(needs, dx, kX),
+            .weight_ih = Wanted(needs, dx, kWeightIh),
+            .weight_hh = Wanted(needs, dx, kWeightHh),
+            .bias = Wanted(needs, dx, kBias),
+            .h0 = Wanted(needs, dx, kH0)};
+  }
+  // x weight_ih + bias of all steps, as the scan takes it.
+  static Variable Gates(VariableSpan x) {
+    return Transpose(MatMul(x[kX], x[kWeightIh]) + x[kBias], 0, 1);
   }
   static Specs MakeSpecs(VariableSpan x, std::initializer_list<int64_t> widths, int states) {
     // widths: of the sequence, then of the residuals.
@@ -118,37 +138,14 @@ struct SequenceOp : Composite<Derived> {
     Specs specs;
     for (const int64_t width : widths) {
       specs.push_back({{steps, n, width}, x[0].dtype()});
-      for (; states > 0; --states) specs.push_back({x[1].shape(), x[0].dtype()});
+      for (; states > 0; --states) specs.push_back({x[kH0].shape(), x[kX].dtype()});
     }
     return specs;
   }
 };
 
-// The results that are wanted, in order; what the kernel needs though nobody asked is scratch.
-class WantedGradients {
- public:
-  WantedGradients(TensorSpan x, Needs needs, absl::Span<Tensor> dx)
-      : x_(x), needs_(needs), dx_(dx) {}
-  Tensor* At(size_t input) {
-    if (!needs_[input]) return nullptr;
-    size_t place = 0;
-    for (size_t i = 0; i < input; ++i) place += needs_[i];
-    return &dx_[place];
-  }
-  Tensor* Always(size_t input) {
-    if (Tensor* wanted = At(input)) return wanted;
-    scratch_ = Tensor::Empty(x_[input].shape(), x_[input].dtype());
-    return &scratch_;
-  }
-
- private:
-  TensorSpan x_;
-  Needs needs_;
-  absl::Span<Tensor> dx_;
-  Tensor scratch_;
-};
-
-// Cases over sizes, directions and lengths. `gates`: how many; `states`: how many.
+// Cases over sizes, directions and lengths: x, the three parameters, `states` states, perhaps
+// bias_hn.
 std::vector<OpCase> SequenceCases(
     int64_t gates, size_t states, bool with_bias,
     const std::function<Scanned(VariableSpan x, const ScanOptions& options)>& f) {
@@ -163,9 +160,12 @@ std::vector<OpCase> SequenceCases(
               {3, 3, 2, {2, 3, 1}}, {9, 2, 16, {1, 1, 2, 2, 1, 2, 1, 1, 2}}};
   for (const auto& [n, steps, hidden, lengths] : list) {
     for (const bool reverse : {false, true}) {
-      std::vector<Sample> samples = {{.shape = {n, steps, gates * hidden}}};
+      const int64_t in = hidden % 5 + 1, width = gates * hidden;
+      std::vector<Sample> samples = {{.shape = {n, steps, in}},
+                                     {.shape = {in, width}},
+                                     {.shape = {hidden, width}, .low = -1, .high = 1},
+                                     {.shape = {width}}};
       for (size_t i = 0; i < states; ++i) samples.push_back({.shape = {n, hidden}});
-      samples.push_back({.shape = {hidden, gates * hidden}, .low = -1, .high = 1});
       if (with_bias) samples.push_back({.shape = {hidden}});
       const ScanOptions options{
           .reverse = reverse, .lengths = lengths.empty() ? Tensor() : Tensor::FromVector(lengths)};
@@ -190,36 +190,32 @@ std::vector<OpCase> SequenceCases(
 struct LstmSequenceOp : SequenceOp<LstmSequenceOp> {
   static constexpr std::string_view kName = "lstm_sequence";
   static constexpr std::string_view kGradientName = "lstm_sequence_gradient";
-  static constexpr size_t kInputs = 4;  // x_gates, h0, weight_hh, c0
+  static constexpr size_t kC0 = kOwn, kInputs = kOwn + 1;
   static constexpr uint32_t kConstantInputs = 1 << kInputs;
   static constexpr int kResiduals = 2;
 
   Scanned Unfused(VariableSpan x, const Variable& lengths) const {
     const auto step = [&](const Variable& x_t, const States& state) -> States {
-      LstmState next = LstmStep(x_t + MatMul(state[0], x[2]), state[1]);
+      LstmState next = LstmStep(x_t + MatMul(state[0], x[kWeightHh]), state[1]);
       return {std::move(next.h), std::move(next.c)};
     };
-    return ScanOver(Transpose(x[0], 0, 1), {x[1], x[3]}, step, reverse, lengths);
+    return ScanOver(Gates(x), {x[kH0], x[kC0]}, step, reverse, lengths);
   }
   Specs Infer(VariableSpan x) const {
-    const int64_t hidden = x[1].dim(1);
+    const int64_t hidden = x[kH0].dim(1);
     return MakeSpecs(x, {hidden, 4 * hidden, hidden}, 2);
   }
   void Kernel(TensorSpan x, absl::Span<Tensor> y) const {
-    LstmForward(KernelInputs(x), x[3], y[0], y[1], y[2], y[3], y[4]);
+    LstmForward(KernelInputs(x), x[kC0], y[0], y[1], y[2], y[3], y[4]);
   }
   void GradientKernel(TensorSpan x, TensorSpan y, TensorSpan dy, Needs needs,
                       absl::Span<Tensor> dx) const {
-    WantedGradients wanted(x, needs, dx);
-    LstmBackward(KernelInputs(x), x[3], y[0], y[3], y[4], dy[0], dy[1], dy[2],
-                 {.x_gates = wanted.Always(0),
-                  .h0 = wanted.At(1),
-                  .c0 = wanted.At(3),
-                  .weight = wanted.At(2)});
+    LstmBackward(KernelInputs(x), x[kC0], y[0], y[3], y[4], dy[0], dy[1], dy[2],
+                 WantedGradients(needs, dx), Wanted(needs, dx, kC0));
   }
   static std::vector<OpCase> Cases() {
     return SequenceCases(4, 2, false, [](VariableSpan x, const ScanOptions& options) {
-      return LstmSequence(x[0], {x[1], x[2]}, x[3], options);
+      return LstmSequence(x[0], {x[1], x[2], x[3]}, {x[4], x[5]}, options);
     });
   }
 };
@@ -227,37 +223,33 @@ struct LstmSequenceOp : SequenceOp<LstmSequenceOp> {
 struct GruSequenceOp : SequenceOp<GruSequenceOp> {
   static constexpr std::string_view kName = "gru_sequence";
   static constexpr std::string_view kGradientName = "gru_sequence_gradient";
-  static constexpr size_t kInputs = 4;  // x_gates, h0, weight_hh, bias_hn
+  static constexpr size_t kBiasHn = kOwn, kInputs = kOwn + 1;
   static constexpr uint32_t kConstantInputs = 1 << kInputs;
   static constexpr int kResiduals = 2;
 
   Scanned Unfused(VariableSpan x, const Variable& lengths) const {
-    const Variable none = Tensor::Zeros({2 * x[1].dim(1)}, x[0].dtype());
-    const Variable bias = Concat(std::vector<Variable>{none, x[3]}, 0);
+    const Variable none = Tensor::Zeros({2 * x[kH0].dim(1)}, x[kX].dtype());
+    const Variable bias = Concat(std::vector<Variable>{none, x[kBiasHn]}, 0);
     const auto step = [&](const Variable& x_t, const States& state) -> States {
-      return {GruStep(x_t, MatMul(state[0], x[2]) + bias, state[0])};
+      return {GruStep(x_t, MatMul(state[0], x[kWeightHh]) + bias, state[0])};
     };
-    return ScanOver(Transpose(x[0], 0, 1), {x[1]}, step, reverse, lengths);
+    return ScanOver(Gates(x), {x[kH0]}, step, reverse, lengths);
   }
   Specs Infer(VariableSpan x) const {
-    const int64_t hidden = x[1].dim(1);
+    const int64_t hidden = x[kH0].dim(1);
     return MakeSpecs(x, {hidden, 3 * hidden, hidden}, 1);
   }
   void Kernel(TensorSpan x, absl::Span<Tensor> y) const {
-    GruForward(KernelInputs(x), x[3], y[0], y[1], y[2], y[3]);
+    GruForward(KernelInputs(x), x[kBiasHn], y[0], y[1], y[2], y[3]);
   }
   void GradientKernel(TensorSpan x, TensorSpan y, TensorSpan dy, Needs needs,
                       absl::Span<Tensor> dx) const {
-    WantedGradients wanted(x, needs, dx);
-    GruBackward(KernelInputs(x), y[0], y[2], y[3], dy[0], dy[1],
-                {.x_gates = wanted.Always(0),
-                 .h0 = wanted.At(1),
-                 .weight = wanted.At(2),
-                 .bias_hn = wanted.At(3)});
+    GruBackward(KernelInputs(x), y[0], y[2], y[3], dy[0], dy[1], WantedGradients(needs, dx),
+                Wanted(needs, dx, kBiasHn));
   }
   static std::vector<OpCase> Cases() {
     return SequenceCases(3, 1, true, [](VariableSpan x, const ScanOptions& options) {
-      return GruSequence(x[0], x[1], x[2], x[3], options);
+      return GruSequence(x[0], {x[1], x[2], x[3]}, x[5], x[4], options);
     });
   }
 };
@@ -265,33 +257,31 @@ struct GruSequenceOp : SequenceOp<GruSequenceOp> {
 struct RnnSequenceOp : SequenceOp<RnnSequenceOp> {
   static constexpr std::string_view kName = "rnn_sequence";
   static constexpr std::string_view kGradientName = "rnn_sequence_gradient";
-  static constexpr size_t kInputs = 3;  // x_gates, h0, weight_hh
+  static constexpr size_t kInputs = kOwn;
   static constexpr uint32_t kConstantInputs = 1 << kInputs;
   bool relu;
 
   Scanned Unfused(VariableSpan x, const Variable& lengths) const {
     const auto step = [&](const Variable& x_t, const States& state) -> States {
-      const Variable sum = x_t + MatMul(state[0], x[2]);
+      const Variable sum = x_t + MatMul(state[0], x[kWeightHh]);
       return {relu ? Relu(sum) : Tanh(sum)};
     };
-    return ScanOver(Transpose(x[0], 0, 1), {x[1]}, step, reverse, lengths);
+    return ScanOver(Gates(x), {x[kH0]}, step, reverse, lengths);
   }
-  Specs Infer(VariableSpan x) const { return MakeSpecs(x, {x[1].dim(1)}, 1); }
+  Specs Infer(VariableSpan x) const { return MakeSpecs(x, {x[kH0].dim(1)}, 1); }
   void Kernel(TensorSpan x, absl::Span<Tensor> y) const {
     RnnForward(KernelInputs(x), relu, y[0], y[1]);
   }
   void GradientKernel(TensorSpan x, TensorSpan y, TensorSpan dy, Needs needs,
                       absl::Span<Tensor> dx) const {
-    WantedGradients wanted(x, needs, dx);
-    RnnBackward(KernelInputs(x), relu, y[0], dy[0], dy[1],
-                {.x_gates = wanted.Always(0), .h0 = wanted.At(1), .weight = wanted.At(2)});
+    RnnBackward(KernelInputs(x), relu, y[0], dy[0], dy[1], WantedGradients(needs, dx));
   }
   static std::vector<OpCase> Cases() {
     std::vector<OpCase> cases;
     for (const RnnActivation activation : {RnnActivation::kTanh, RnnActivation::kRelu}) {
       for (OpCase& of :
            SequenceCases(1, 1, false, [activation](VariableSpan x, const ScanOptions&options) {
-             return RnnSequence(x[0], x[1], x[2], activation, options);
+             return RnnSequence(x[0], {x[1], x[2], x[3]}, activation, x[4], options);
            })) {
         if (activation == RnnActivation::kRelu) absl::StrAppend(&of.name, ", relu");
         cases.push_back(std::move(of));
@@ -301,47 +291,59 @@ struct RnnSequenceOp : SequenceOp<RnnSequenceOp> {
   }
 };
 
-// Shapes and dtypes of a sequence op; `gates`: H times that wide.
+// Shapes and dtypes of a sequence op with this many gates.
 template <class O>
-void CheckSequence(int64_t gates, const Variable& x_gates, const Variable& weight,
+void CheckSequence(int64_t gates, const Variable& x, const RecurrentParameters& p,
                    std::initializer_list<const Variable*> states, SourceLocation where) {
   constexpr std::string_view kName = O::kName;
-  CheckSteps(kName, x_gates, where);
-  const int64_t hidden = weight.rank() == 2 ? weight.dim(0) : -1;
-  if (hidden < 1 || weight.dim(1) != gates * hidden || x_gates.rank() != 3 ||
-      x_gates.dim(2) != gates * hidden) {
-    const std::string width = absl::StrCat(gates == 1 ? "" : std::to_string(gates), "H");
+  CheckSteps(kName, x, where);
+  const int64_t hidden = p.weight_hh.rank() == 2 ? p.weight_hh.dim(0) : 0;
+  const int64_t width = gates * hidden;
+  if (hidden < 1 || p.weight_hh.dim(1) != width || x.rank() != 3 ||
+      p.weight_ih.shape() != Shape{x.dim(2), width} || p.bias.shape() != Shape{width}) {
+    const std::string gh = absl::StrCat(gates == 1 ? "" : std::to_string(gates), "H");
     Throw(kName,
-          absl::StrCat("wants gates [N, T, ", width, "] and weight_hh [H, ", width, "], not ",
-                       ToString(x_gates.shape()), " and ", ToString(weight.shape())),
-          weight, where);
+          absl::StrCat("wants x [N, T, F], weight_ih [F, ", gh, "], weight_hh [H, ", gh,
+                       "] and bias [", gh, "], not ", ToString(x.shape()), ", ",
+                       ToString(p.weight_ih.shape()), ", ", ToString(p.weight_hh.shape()), " and ",
+                       ToString(p.bias.shape())),
+          p.weight_hh, where);
   }
-  if (!IsFloating(x_gates.dtype()) || weight.dtype() != x_gates.dtype()) {
+  const auto check_dtype = [&](std::string_view name, const Variable& v) {
+    if (IsFloating(x.dtype()) && v.dtype() == x.dtype()) return;
     Throw(kName,
-          absl::StrCat("gates are ", std::string(Name(x_gates.dtype())), ", weight_hh is ",
-                       std::string(Name(weight.dtype())), "; both must be float32 or float64"),
-          weight, where);
-  }
+          absl::StrCat("x is ", std::string(Name(x.dtype())), ", ", std::string(name), " is ",
+                       std::string(Name(v.dtype())), "; both must be float32 or float64"),
+          p.weight_hh, where);
+  };
+  check_dtype("weight_ih", p.weight_ih);
+  check_dtype("weight_hh", p.weight_hh);
+  check_dtype("bias", p.bias);
   for (const Variable* state : states) {
-    if (!state->defined()) Throw(kName, "the initial state is undefined", weight, where);
-    if (state->shape() != Shape{x_gates.dim(0), hidden} || state->dtype() != x_gates.dtype()) {
+    if (!state->defined()) Throw(kName, "the initial state is undefined", p.weight_hh, where);
+    if (state->shape() != Shape{x.dim(0), hidden} || state->dtype() != x.dtype()) {
       Throw(kName,
-            absl::StrCat("the initial state must be ", std::string(Name(x_gates.dtype())),
-                         ToString(Shape{x_gates.dim(0), hidden}), ", not ",
+            absl::StrCat("the initial state must be ", std::string(Name(x.dtype())),
+                         ToString(Shape{x.dim(0), hidden}), ", not ",
                          std::string(Name(state->dtype())), ToString(state->shape())),
             *state, where);
     }
   }
 }
 
+// `own`: the op's inputs past the shared ones.
 template <class O>
-Scanned RecordSequence(const O& op, std::vector<Variable> inputs, const Tensor& lengths,
+Scanned RecordSequence(const O& op, const Variable& x, const RecurrentParameters& p,
+                       const Variable& h0, std::vector<Variable> own, const ScanOptions& options,
                        SourceLocation where) {
-  const Tensor checked = CheckLengths(O::kName, inputs[0], lengths, where);
-  if (checked.defined()) inputs.push_back(checked);
-  inputs[0] = Transpose(inputs[0], 0, 1, where);
-  std::vector<Variable> outputs = ApplyComposite(op, inputs, where);
-  Scanned scanned{.outputs = Transpose(outputs[0], 0, 1, where)};
+  const WhereScope scope(where);
+  const Tensor lengths = CheckLengths(O::kName, x, options.lengths, where);
+  std::vector<Variable> inputs = {Transpose(ClearPadding(x, lengths), 0, 1), h0, p.weight_hh,
+                                  p.weight_ih, p.bias};
+  inputs.insert(inputs.end(), own.begin(), own.end());
+  if (lengths.defined()) inputs.push_back(lengths);
+  std::vector<Variable> outputs = ApplyComposite(op, inputs);
+  Scanned scanned{.outputs = Transpose(outputs[0], 0, 1)};
   scanned.state.assign(std::make_move_iterator(outputs.begin() + 1),
                        std::make_move_iterator(outputs.end()));
   return scanned;
@@ -353,6 +355,14 @@ Variable SequenceMask(const Variable& lengths, int64_t steps, SourceLocation whe
   const WhereScope scope(where);
   const Tensor numbers = Tensor::Arange(0, static_cast<double>(steps)).Reshape({1, steps});
   return Variable(numbers) < Reshape(lengths, {lengths.size(), 1});
+}
+
+Variable ClearPadding(const Variable& x, const Tensor& lengths, SourceLocation where) {
+  if (!lengths.defined()) return x;
+  CheckSteps("clear_padding", x, where);
+  const WhereScope scope(where);
+  const Tensor checked = CheckLengths("clear_padding", x, lengths, where);
+  return Where(Widened(SequenceMask(checked, x.dim(1)), x), x, 0);
 }
 
 Scanned Scan(const Variable& x, std::vector<Variable> state, ScanStep step,
@@ -415,42 +425,46 @@ Variable GruStepResetBefore(const Variable& x_gates, const Variable& h, const Va
   return n + z * (h - n);
 }
 
-Scanned LstmSequence(const Variable& x_gates, const LstmState& initial, const Variable& weight_hh,
-                     const ScanOptions& options, SourceLocation where) {
-  CheckSequence<LstmSequenceOp>(4, x_gates, weight_hh, {&initial.h, &initial.c}, where);
+Scanned LstmSequence(const Variable& x, const RecurrentParameters& parameters,
+                     const LstmState& initial, const ScanOptions& options, SourceLocation where) {
+  CheckSequence<LstmSequenceOp>(4, x, parameters, {&initial.h, &initial.c}, where);
   LstmSequenceOp op;
   op.reverse = options.reverse;
-  return RecordSequence(op, {x_gates, initial.h, weight_hh, initial.c}, options.lengths, where);
+  return RecordSequence(op, x, parameters, initial.h, {initial.c}, options, where);
 }
 
-Scanned GruSequence(const Variable& x_gates, const Variable& initial, const Variable& weight_hh,
-                    const Variable& bias_hn, const ScanOptions& options, SourceLocation where) {
-  CheckSequence<GruSequenceOp>(3, x_gates, weight_hh, {&initial}, where);
+Scanned GruSequence(const Variable& x, const RecurrentParameters& parameters,
+                    const Variable& bias_hn, const Variable& initial, const ScanOptions& options,
+                    SourceLocation where) {
+  CheckSequence<GruSequenceOp>(3, x, parameters, {&initial}, where);
+  const auto& [weight_ih, weight_hh, bias] = parameters;
   if (!bias_hn.defined()) {
+    const WhereScope scope(where);
     return Scan(
-        x_gates, {initial},
-        [&](const Variable& x_t, const States& state) -> States {
+        MatMul(ClearPadding(x, options.lengths), weight_ih) + bias, {initial},
+        [&, &weight_hh = weight_hh](const Variable& x_t, const States& state) -> States {
           return {GruStepResetBefore(x_t, state[0], weight_hh)};
         },
         options, where);
   }
-  if (bias_hn.shape() != Shape{weight_hh.dim(0)} || bias_hn.dtype() != x_gates.dtype()) {
+  if (bias_hn.shape() != Shape{weight_hh.dim(0)} || bias_hn.dtype() != x.dtype()) {
     Throw(GruSequenceOp::kName,
           absl::StrCat("bias_hn must be [", weight_hh.dim(0), "], not ", ToString(bias_hn.shape())),
           bias_hn, where);
   }
   GruSequenceOp op;
   op.reverse = options.reverse;
-  return RecordSequence(op, {x_gates, initial, weight_hh, bias_hn}, options.lengths, where);
+  return RecordSequence(op, x, parameters, initial, {bias_hn}, options, where);
 }
 
-Scanned RnnSequence(const Variable& x_gates, const Variable& initial, const Variable& weight_hh,
-                    RnnActivation activation, const ScanOptions& options, SourceLocation where) {
-  CheckSequence<RnnSequenceOp>(1, x_gates, weight_hh, {&initial}, where);
+Scanned RnnSequence(const Variable& x, const RecurrentParameters& parameters,
+                    RnnActivation activation, const Variable& initial, const ScanOptions& options,
+                    SourceLocation where) {
+  CheckSequence<RnnSequenceOp>(1, x, parameters, {&initial}, where);
   RnnSequenceOp op;
   op.reverse = options.reverse;
   op.relu = activation == RnnActivation::kRelu;
-  return RecordSequence(op, {x_gates, initial, weight_hh}, options.lengths, where);
+  return RecordSequence(op, x, parameters, initial, {}, options, where);
 }
 
 }  // namespace wengert

@@ -23,23 +23,24 @@ constexpr int kGates = 3;  // r, z, n
 
 struct ForwardCell {
   const Sequence& s;
-  const Rows& x_gates;
-  const float* bias_hn;
-  float *y, *gates, *candidates;
+  const float *bias, *bias_hn;
+  float *y, *gates, *candidates;  // gates: x weight_ih at first
 
   void Step(int64_t n, int64_t t, int64_t, const float* product, float* h) const {
     const F32 d;
     const int64_t hidden = s.hidden, at = s.At(n, t);
-    const float* const x = x_gates.At(n, t);
     float* const gate = gates + at * kGates * hidden;
     for (int64_t j = 0; j < hidden; j += kLanes) {
-      const auto sum = [&](int64_t offset) HWY_ATTR {
-        return hn::Add(hn::LoadU(d, x + offset + j), hn::LoadU(d, product + offset + j));
+      const auto from_x = [&](int64_t offset) HWY_ATTR {
+        return hn::Add(hn::LoadU(d, gate + offset), hn::LoadU(d, bias + offset));
       };
-      const VF32 r = Sigmoid(d, sum(0)), z = Sigmoid(d, sum(hidden));
+      const auto sum = [&](int64_t offset) HWY_ATTR {
+        return hn::Add(from_x(offset), hn::LoadU(d, product + offset));
+      };
+      const VF32 r = Sigmoid(d, sum(j)), z = Sigmoid(d, sum(hidden + j));
       const VF32 from_h =
           hn::Add(hn::LoadU(d, product + 2 * hidden + j), hn::LoadU(d, bias_hn + j));
-      const VF32 new_h = Tanh(d, hn::MulAdd(r, from_h, hn::LoadU(d, x + 2 * hidden + j)));
+      const VF32 new_h = Tanh(d, hn::MulAdd(r, from_h, from_x(2 * hidden + j)));
       const VF32 out = hn::MulAdd(z, hn::Sub(hn::LoadU(d, h + j), new_h), new_h);
       hn::StoreU(out, d, h + j);
       const int64_t count = std::min(kLanes, hidden - j);
@@ -59,9 +60,10 @@ struct BackwardCell {
   const Sequence& s;
   const Rows& dy;
   const float *y, *gates, *candidates;
-  float *dx, *dproduct;  // [N, T, 3H]: of x_gates and of h weight
+  float *dgates, *dproducts;  // of x weight_ih and of h weight_hh, alike but for the last third
+  int64_t dgates_row;
 
-  void Step(int64_t n, int64_t t, int64_t, float* dh, float* dgates) const {
+  void Step(int64_t n, int64_t t, int64_t, float* dh, float* dproduct) const {
     const F32 d;
     const int64_t hidden = s.hidden, at = s.At(n, t);
     const float* const gate = gates + at * kGates * hidden;
@@ -69,7 +71,7 @@ struct BackwardCell {
     const float* const before =
         s.IsFirst(n, t) ? s.h0.data<float>() + n * hidden : y + s.Before(n, t) * hidden;
     const float* const dy_row = dy.At(n, t);
-    float* const dx_row = dx + at * kGates * hidden;
+    float* const dgate = dgates + at * dgates_row;
     for (int64_t j = 0; j < hidden; j += kLanes) {
       const VF32 r = hn::LoadU(d, gate + j), z = hn::LoadU(d, gate + hidden + j),
                  new_h = hn::LoadU(d, gate + 2 * hidden + j);
@@ -81,18 +83,18 @@ struct BackwardCell {
       const VF32 dr = hn::Mul(hn::Mul(dn, hn::LoadU(d, candidate + j)), SigmoidSlope(r));
       hn::StoreU(dpassed, d, dh + j);
       const int64_t count = std::min(kLanes, hidden - j);
-      StoreLanes(dr, count, dgates + j);
-      StoreLanes(dz, count, dgates + hidden + j);
-      StoreLanes(hn::Mul(dn, r), count, dgates + 2 * hidden + j);
-      StoreLanes(dn, count, dx_row + 2 * hidden + j);
+      StoreLanes(dr, count, dproduct + j);
+      StoreLanes(dz, count, dproduct + hidden + j);
+      StoreLanes(hn::Mul(dn, r), count, dproduct + 2 * hidden + j);
+      StoreLanes(dn, count, dgate + 2 * hidden + j);
     }
-    std::copy_n(dgates, 2 * hidden, dx_row);
-    std::copy_n(dgates, kGates * hidden, dproduct + at * kGates * hidden);
+    std::copy_n(dproduct, 2 * hidden, dgate);
+    std::copy_n(dproduct, kGates * hidden, dproducts + at * dgates_row);
   }
   void Skip(int64_t n, int64_t t) const {
-    const int64_t at = s.At(n, t) * kGates * s.hidden;
-    std::fill_n(dx + at, kGates * s.hidden, 0.0f);
-    std::fill_n(dproduct + at, kGates * s.hidden, 0.0f);
+    const int64_t at = s.At(n, t) * dgates_row;
+    std::fill_n(dgates + at, kGates * s.hidden, 0.0f);
+    std::fill_n(dproducts + at, kGates * s.hidden, 0.0f);
   }
 };
 
@@ -101,12 +103,12 @@ struct BackwardCell {
 void GruForwardTarget(const SequenceInputs& in, const Tensor& bias_hn, Tensor& y, Tensor& h_last,
                       Tensor& gates, Tensor& candidates) {
   const Sequence s(in);
-  const Rows x_gates(*in.x_gates);
-  const Tensor bias = bias_hn.Contiguous();
-  const Tensor weight = in.weight->Contiguous();
+  const Tensor weight = in.weight_hh->Contiguous(), bias = in.bias->Contiguous(),
+               last_bias = bias_hn.Contiguous();
+  ProjectInput(in, gates);
   const ForwardCell cell{.s = s,
-                         .x_gates = x_gates,
-                         .bias_hn = bias.data<float>(),
+                         .bias = bias.data<float>(),
+                         .bias_hn = last_bias.data<float>(),
                          .y = y.mutable_data<float>(),
                          .gates = gates.mutable_data<float>(),
                          .candidates = candidates.mutable_data<float>()};
@@ -118,27 +120,28 @@ void GruForwardTarget(const SequenceInputs& in, const Tensor& bias_hn, Tensor& y
 
 void GruBackwardTarget(const SequenceInputs& in, const Tensor& y, const Tensor& gates,
                        const Tensor& candidates, const Tensor& dy, const Tensor& dh_last,
-                       const GruGradients& out) {
+                       const SequenceGradients& out, Tensor* dbias_hn) {
   const Sequence s(in);
   const Rows dy_rows(dy);
   const Tensor last_dh = dh_last.Contiguous();
-  const Tensor weight = in.weight->Permute({1, 0}).Contiguous();
-  Tensor dproduct = Tensor::Empty(out.x_gates->shape());
+  const Tensor weight = in.weight_hh->Permute({1, 0}).Contiguous();
+  Tensor dgates = SpacedRows(s, kGates * s.hidden), dproducts = SpacedRows(s, kGates * s.hidden);
   const BackwardCell cell{.s = s,
                           .dy = dy_rows,
                           .y = y.data<float>(),
                           .gates = gates.data<float>(),
                           .candidates = candidates.data<float>(),
-                          .dx = out.x_gates->mutable_data<float>(),
-                          .dproduct = dproduct.mutable_data<float>()};
-  float* const dh0 = out.h0 ? out.h0->mutable_data<float>() : nullptr;
+                          .dgates = dgates.mutable_data<float>(),
+                          .dproducts = dproducts.mutable_data<float>(),
+                          .dgates_row = dgates.strides()[1]};
+  float* const dh_to = out.h0 ? out.h0->mutable_data<float>() : nullptr;
   ForPiecesOfBatch(s.n, [&](int64_t first, int64_t rows) {
-    BackwardPiece(s, weight, cell, first, rows, last_dh.data<float>(), dh0);
+    BackwardPiece(s, weight, cell, first, rows, last_dh.data<float>(), dh_to);
   });
-  if (out.weight) RecurrentWeightGradient(s, y, dproduct, *out.weight);
-  if (out.bias_hn) {
-    constexpr uint32_t kRowsAndTime = 0b11;
-    SumKernel(dproduct.Narrow(2, 2 * s.hidden, s.hidden), kRowsAndTime, *out.bias_hn);
+  FinishGradients(in, s, y, dgates, dproducts, out);
+  if (dbias_hn) {
+    constexpr uint32_t kTimeAndRows = 0b11;
+    SumKernel(dproducts.Narrow(2, 2 * s.hidden, s.hidden), kTimeAndRows, *dbias_hn);
   }
 }
 
@@ -158,8 +161,9 @@ void GruForward(const SequenceInputs& in, const Tensor& bias_hn, Tensor& y, Tens
 }
 void GruBackward(const SequenceInputs& in, const Tensor& y, const Tensor& gates,
                  const Tensor& candidates, const Tensor& dy, const Tensor& dh_last,
-                 const GruGradients& out) {
-  HWY_DYNAMIC_DISPATCH(GruBackwardTarget)(in, y, gates, candidates, dy, dh_last, out);
+                 const SequenceGradients& out, Tensor* dbias_hn) {
+  HWY_DYNAMIC_DISPATCH(GruBackwardTarget)
+  (in, y, gates, candidates, dy, dh_last, out, dbias_hn);
 }
 
 }  // namespace wengert

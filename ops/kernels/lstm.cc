@@ -22,26 +22,26 @@ constexpr int kGates = 4;  // i, f, g, o
 
 struct ForwardCell {
   const Sequence& s;
-  const Rows& x_gates;
-  float *y, *gates, *cells;
-  float* c;  // [rows, row_length]
-  int64_t row_length;
+  const float* bias;
+  float *y, *gates, *cells;  // gates: x weight_ih at first
+  float* c;                  // [rows, c_row]
+  int64_t c_row;
 
   void Step(int64_t n, int64_t t, int64_t row, const float* product, float* h) const {
     const F32 d;
     const int64_t hidden = s.hidden, at = s.At(n, t);
-    const float* const x = x_gates.At(n, t);
-    float* const c_row = c + row * row_length;
     float* const gate = gates + at * kGates * hidden;
+    float* const state = c + row * c_row;
     for (int64_t j = 0; j < hidden; j += kLanes) {
       const auto sum = [&](int64_t offset) HWY_ATTR {
-        return hn::Add(hn::LoadU(d, x + offset + j), hn::LoadU(d, product + offset + j));
+        const VF32 from_x = hn::Add(hn::LoadU(d, gate + offset), hn::LoadU(d, bias + offset));
+        return hn::Add(from_x, hn::LoadU(d, product + offset));
       };
-      const VF32 i = Sigmoid(d, sum(0)), f = Sigmoid(d, sum(hidden)), g = Tanh(d, sum(2 * hidden)),
-                 o = Sigmoid(d, sum(3 * hidden));
-      const VF32 cell = hn::MulAdd(f, hn::LoadU(d, c_row + j), hn::Mul(i, g));
+      const VF32 i = Sigmoid(d, sum(j)), f = Sigmoid(d, sum(hidden + j)),
+                 g = Tanh(d, sum(2 * hidden + j)), o = Sigmoid(d, sum(3 * hidden + j));
+      const VF32 cell = hn::MulAdd(f, hn::LoadU(d, state + j), hn::Mul(i, g));
       const VF32 out = hn::Mul(o, Tanh(d, cell));
-      hn::StoreU(cell, d, c_row + j);
+      hn::StoreU(cell, d, state + j);
       hn::StoreU(out, d, h + j);
       const int64_t count = std::min(kLanes, hidden - j);
       StoreLanes(i, count, gate + j);
@@ -61,17 +61,17 @@ struct BackwardCell {
   const Sequence& s;
   const Rows& dy;
   const float *c0, *gates, *cells;
-  float *dx, *dc;
-  int64_t row_length;
+  float *dgates, *dc;
+  int64_t dgates_row, c_row;
 
-  void Step(int64_t n, int64_t t, int64_t row, const float* dh, float* dgates) const {
+  void Step(int64_t n, int64_t t, int64_t row, const float* dh, float* dproduct) const {
     const F32 d;
     const int64_t hidden = s.hidden, at = s.At(n, t);
     const float* const gate = gates + at * kGates * hidden;
     const float* const cell = cells + at * hidden;
     const float* const before = s.IsFirst(n, t) ? c0 + n * hidden : cells + s.Before(n, t) * hidden;
     const float* const dy_row = dy.At(n, t);
-    float* const dc_row = dc + row * row_length;
+    float* const dc_row = dc + row * c_row;
     for (int64_t j = 0; j < hidden; j += kLanes) {
       const VF32 i = hn::LoadU(d, gate + j), f = hn::LoadU(d, gate + hidden + j),
                  g = hn::LoadU(d, gate + 2 * hidden + j), o = hn::LoadU(d, gate + 3 * hidden + j);
@@ -81,17 +81,17 @@ struct BackwardCell {
           hn::MulAdd(hn::Mul(dout, o), TanhSlope(squashed), hn::LoadU(d, dc_row + j));
       hn::StoreU(hn::Mul(dcell, f), d, dc_row + j);
       const int64_t count = std::min(kLanes, hidden - j);
-      float* const to = dgates + j;
+      float* const to = dproduct + j;
       StoreLanes(hn::Mul(hn::Mul(dcell, g), SigmoidSlope(i)), count, to);
       StoreLanes(hn::Mul(hn::Mul(dcell, hn::LoadU(d, before + j)), SigmoidSlope(f)), count,
                  to + hidden);
       StoreLanes(hn::Mul(hn::Mul(dcell, i), TanhSlope(g)), count, to + 2 * hidden);
       StoreLanes(hn::Mul(hn::Mul(dout, squashed), SigmoidSlope(o)), count, to + 3 * hidden);
     }
-    std::copy_n(dgates, kGates * hidden, dx + at * kGates * hidden);
+    std::copy_n(dproduct, kGates * hidden, dgates + at * dgates_row);
   }
   void Skip(int64_t n, int64_t t) const {
-    std::fill_n(dx + s.At(n, t) * kGates * s.hidden, kGates * s.hidden, 0.0f);
+    std::fill_n(dgates + s.At(n, t) * dgates_row, kGates * s.hidden, 0.0f);
   }
 };
 
@@ -100,59 +100,60 @@ struct BackwardCell {
 void LstmForwardTarget(const SequenceInputs& in, const Tensor& c0, Tensor& y, Tensor& h_last,
                        Tensor& c_last, Tensor& gates, Tensor& cells) {
   const Sequence s(in);
-  const Rows x_gates(*in.x_gates);
-  const Tensor first_c = c0.Contiguous();
-  const Tensor weight = in.weight->Contiguous();
-  float* const y_data = y.mutable_data<float>();
-  float* const gates_data = gates.mutable_data<float>();
-  float* const cells_data = cells.mutable_data<float>();
+  const Tensor first_c = c0.Contiguous(), weight = in.weight_hh->Contiguous(),
+               bias = in.bias->Contiguous();
+  ProjectInput(in, gates);
+  const int64_t c_row = ScratchRow(s.hidden);
+  ForwardCell whole{.s = s,
+                    .bias = bias.data<float>(),
+                    .y = y.mutable_data<float>(),
+                    .gates = gates.mutable_data<float>(),
+                    .cells = cells.mutable_data<float>(),
+                    .c = nullptr,
+                    .c_row = c_row};
   float* const h_to = h_last.mutable_data<float>();
   float* const c_to = c_last.mutable_data<float>();
-  const int64_t row_length = ScratchRow(s.hidden);
   ForPiecesOfBatch(s.n, [&](int64_t first, int64_t rows) {
-    Tensor scratch = Tensor::Empty({rows, row_length});
-    float* const c = scratch.mutable_data<float>();
-    CopyRows(rows, s.hidden, first_c.data<float>() + first * s.hidden, s.hidden, c, row_length);
-    const ForwardCell cell{.s = s,
-                           .x_gates = x_gates,
-                           .y = y_data,
-                           .gates = gates_data,
-                           .cells = cells_data,
-                           .c = c,
-                           .row_length = row_length};
-    ForwardPiece(s, weight, cell, first, rows, y_data, h_to);
-    CopyRows(rows, s.hidden, c, row_length, c_to + first * s.hidden, s.hidden);
+    Tensor scratch = Tensor::Empty({rows, c_row});
+    ForwardCell cell = whole;
+    cell.c = scratch.mutable_data<float>();
+    CopyRows(rows, s.hidden, first_c.data<float>() + first * s.hidden, s.hidden, cell.c, c_row);
+    ForwardPiece(s, weight, cell, first, rows, cell.y, h_to);
+    CopyRows(rows, s.hidden, cell.c, c_row, c_to + first * s.hidden, s.hidden);
   });
 }
 
 void LstmBackwardTarget(const SequenceInputs& in, const Tensor& c0, const Tensor& y,
                         const Tensor& gates, const Tensor& cells, const Tensor& dy,
-                        const Tensor& dh_last, const Tensor& dc_last, const LstmGradients& out) {
+                        const Tensor& dh_last, const Tensor& dc_last, const SequenceGradients& out,
+                        Tensor* dc0) {
   const Sequence s(in);
   const Rows dy_rows(dy);
-  const Tensor first_c = c0.Contiguous();
-  const Tensor last_dh = dh_last.Contiguous(), last_dc = dc_last.Contiguous();
-  const Tensor weight = in.weight->Permute({1, 0}).Contiguous();
-  float* const dx = out.x_gates->mutable_data<float>();
-  float* const dh0 = out.h0 ? out.h0->mutable_data<float>() : nullptr;
-  float* const dc0 = out.c0 ? out.c0->mutable_data<float>() : nullptr;
-  const int64_t row_length = ScratchRow(s.hidden);
+  const Tensor first_c = c0.Contiguous(), last_dh = dh_last.Contiguous(),
+               last_dc = dc_last.Contiguous();
+  const Tensor weight = in.weight_hh->Permute({1, 0}).Contiguous();
+  Tensor dgates = SpacedRows(s, kGates * s.hidden);
+  const int64_t c_row = ScratchRow(s.hidden);
+  const BackwardCell whole{.s = s,
+                           .dy = dy_rows,
+                           .c0 = first_c.data<float>(),
+                           .gates = gates.data<float>(),
+                           .cells = cells.data<float>(),
+                           .dgates = dgates.mutable_data<float>(),
+                           .dc = nullptr,
+                           .dgates_row = dgates.strides()[1],
+                           .c_row = c_row};
+  float* const dh_to = out.h0 ? out.h0->mutable_data<float>() : nullptr;
+  float* const dc_to = dc0 ? dc0->mutable_data<float>() : nullptr;
   ForPiecesOfBatch(s.n, [&](int64_t first, int64_t rows) {
-    Tensor scratch = Tensor::Empty({rows, row_length});
-    float* const dc = scratch.mutable_data<float>();
-    CopyRows(rows, s.hidden, last_dc.data<float>() + first * s.hidden, s.hidden, dc, row_length);
-    const BackwardCell cell{.s = s,
-                            .dy = dy_rows,
-                            .c0 = first_c.data<float>(),
-                            .gates = gates.data<float>(),
-                            .cells = cells.data<float>(),
-                            .dx = dx,
-                            .dc = dc,
-                            .row_length = row_length};
-    BackwardPiece(s, weight, cell, first, rows, last_dh.data<float>(), dh0);
-    if (dc0) CopyRows(rows, s.hidden, dc, row_length, dc0 + first * s.hidden, s.hidden);
+    Tensor scratch = Tensor::Empty({rows, c_row});
+    BackwardCell cell = whole;
+    cell.dc = scratch.mutable_data<float>();
+    CopyRows(rows, s.hidden, last_dc.data<float>() + first * s.hidden, s.hidden, cell.dc, c_row);
+    BackwardPiece(s, weight, cell, first, rows, last_dh.data<float>(), dh_to);
+    if (dc_to) CopyRows(rows, s.hidden, cell.dc, c_row, dc_to + first * s.hidden, s.hidden);
   });
-  if (out.weight) RecurrentWeightGradient(s, y, *out.x_gates, *out.weight);
+  FinishGradients(in, s, y, dgates, dgates, out);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -171,9 +172,9 @@ void LstmForward(const SequenceInputs& in, const Tensor& c0, Tensor& y, Tensor& 
 }
 void LstmBackward(const SequenceInputs& in, const Tensor& c0, const Tensor& y, const Tensor& gates,
                   const Tensor& cells, const Tensor& dy, const Tensor& dh_last,
-                  const Tensor& dc_last, const LstmGradients& out) {
+                  const Tensor& dc_last, const SequenceGradients& out, Tensor* dc0) {
   HWY_DYNAMIC_DISPATCH(LstmBackwardTarget)
-  (in, c0, y, gates, cells, dy, dh_last, dc_last, out);
+  (in, c0, y, gates, cells, dy, dh_last, dc_last, out, dc0);
 }
 
 }  // namespace wengert

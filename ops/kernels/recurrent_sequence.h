@@ -1,4 +1,5 @@
-// The walk of a recurrent kernel through time, and what becomes of its weight gradient.
+// What the recurrent kernels share outside of their SIMD loops: the walk through time, scratch, and
+// the products before and after it.
 #ifndef WENGERT_OPS_KERNELS_RECURRENT_SEQUENCE_H_
 #define WENGERT_OPS_KERNELS_RECURRENT_SEQUENCE_H_
 
@@ -27,10 +28,11 @@ class Rows {
   int64_t row_, step_;
 };
 
+// Who takes which step.
 struct Sequence {
   explicit Sequence(const SequenceInputs& in)
       : n(in.h0->shape()[0]),
-        steps(in.x_gates->shape()[0]),
+        steps(in.x->shape()[0]),
         hidden(in.h0->shape()[1]),
         reverse(in.reverse),
         h0(in.h0->Contiguous()),
@@ -60,6 +62,9 @@ inline int64_t ScratchRow(int64_t width) {
   constexpr int64_t kMostLanes = 16;
   return (width / kMostLanes + 2) * kMostLanes;
 }
+// Scratch has whole groups of rows: SmallGemm then multiplies every row in a block of one height,
+// and a row has the same bits alone as in a batch.
+inline int64_t ScratchRows(int64_t rows) { return (rows + 7) / 8 * 8; }
 
 // [rows, width] between scratch and tensors.
 inline void CopyRows(int64_t rows, int64_t width, const float* from, int64_t from_row, float* to,
@@ -70,10 +75,17 @@ inline void CopyRows(int64_t rows, int64_t width, const float* from, int64_t fro
 // Calls f(first, rows) for pieces of the batch, in parallel.
 void ForPiecesOfBatch(int64_t n, absl::FunctionRef<void(int64_t first, int64_t rows)> f);
 
-// weight = the sum over rows and time of h before the step times dgates, [T, N, G H]: one product
-// of depth T N. y: [T, N, H].
-void RecurrentWeightGradient(const Sequence& s, const Tensor& y, const Tensor& dgates,
-                             Tensor& weight);
+// gates = x weight_ih, [T, N, G H].
+void ProjectInput(const SequenceInputs& in, Tensor& gates);
+
+// [T, N, width] with rows ScratchRow(width) apart: what reads a column of it then does not meet the
+// same set of a cache with each row.
+Tensor SpacedRows(const Sequence& s, int64_t width);
+
+// What is left when dgates, the gradient of x weight_ih + bias, and dproduct, that of h weight_hh
+// (the same but for the GRU), are known: gradients of x, the weights and the bias. y: [T, N, H].
+void FinishGradients(const SequenceInputs& in, const Sequence& s, const Tensor& y,
+                     const Tensor& dgates, const Tensor& dproduct, const SequenceGradients& out);
 
 }  // namespace wengert
 

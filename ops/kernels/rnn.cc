@@ -20,16 +20,16 @@ namespace {
 
 struct ForwardCell {
   const Sequence& s;
-  const Rows& x_gates;
+  const float* bias;
   bool relu;
-  float* y;
+  float* y;  // x weight_ih at first
 
   void Step(int64_t n, int64_t t, int64_t, const float* product, float* h) const {
     const F32 d;
-    const float* const x = x_gates.At(n, t);
     float* const out = y + s.At(n, t) * s.hidden;
     for (int64_t j = 0; j < s.hidden; j += kLanes) {
-      const VF32 sum = hn::Add(hn::LoadU(d, x + j), hn::LoadU(d, product + j));
+      const VF32 from_x = hn::Add(hn::LoadU(d, out + j), hn::LoadU(d, bias + j));
+      const VF32 sum = hn::Add(from_x, hn::LoadU(d, product + j));
       // NaN goes through relu, as everywhere.
       const VF32 next = relu ? hn::IfThenZeroElse(hn::Le(sum, hn::Zero(d)), sum) : Tanh(d, sum);
       hn::StoreU(next, d, h + j);
@@ -44,9 +44,10 @@ struct BackwardCell {
   const Rows& dy;
   bool relu;
   const float* y;
-  float* dx;
+  float* dgates;
+  int64_t dgates_row;
 
-  void Step(int64_t n, int64_t t, int64_t, const float* dh, float* dgates) const {
+  void Step(int64_t n, int64_t t, int64_t, const float* dh, float* dproduct) const {
     const F32 d;
     const int64_t hidden = s.hidden, at = s.At(n, t);
     const float* const out = y + at * hidden;
@@ -56,20 +57,23 @@ struct BackwardCell {
       const VF32 dout = hn::Add(hn::LoadU(d, dh + j), hn::LoadU(d, dy_row + j));
       const VF32 dsum =
           relu ? hn::IfThenElseZero(hn::Gt(h, hn::Zero(d)), dout) : hn::Mul(dout, TanhSlope(h));
-      StoreLanes(dsum, std::min(kLanes, hidden - j), dgates + j);
+      StoreLanes(dsum, std::min(kLanes, hidden - j), dproduct + j);
     }
-    std::copy_n(dgates, hidden, dx + at * hidden);
+    std::copy_n(dproduct, hidden, dgates + at * dgates_row);
   }
-  void Skip(int64_t n, int64_t t) const { std::fill_n(dx + s.At(n, t) * s.hidden, s.hidden, 0.0f); }
+  void Skip(int64_t n, int64_t t) const {
+    std::fill_n(dgates + s.At(n, t) * dgates_row, s.hidden, 0.0f);
+  }
 };
 
 }  // namespace
 
 void RnnForwardTarget(const SequenceInputs& in, bool relu, Tensor& y, Tensor& h_last) {
   const Sequence s(in);
-  const Rows x_gates(*in.x_gates);
-  const Tensor weight = in.weight->Contiguous();
-  const ForwardCell cell{.s = s, .x_gates = x_gates, .relu = relu, .y = y.mutable_data<float>()};
+  const Tensor weight = in.weight_hh->Contiguous(), bias = in.bias->Contiguous();
+  ProjectInput(in, y);
+  const ForwardCell cell{
+      .s = s, .bias = bias.data<float>(), .relu = relu, .y = y.mutable_data<float>()};
   float* const h_to = h_last.mutable_data<float>();
   ForPiecesOfBatch(s.n, [&](int64_t first, int64_t rows) {
     ForwardPiece(s, weight, cell, first, rows, cell.y, h_to);
@@ -77,21 +81,23 @@ void RnnForwardTarget(const SequenceInputs& in, bool relu, Tensor& y, Tensor& h_
 }
 
 void RnnBackwardTarget(const SequenceInputs& in, bool relu, const Tensor& y, const Tensor& dy,
-                       const Tensor& dh_last, const RnnGradients& out) {
+                       const Tensor& dh_last, const SequenceGradients& out) {
   const Sequence s(in);
   const Rows dy_rows(dy);
   const Tensor last_dh = dh_last.Contiguous();
-  const Tensor weight = in.weight->Permute({1, 0}).Contiguous();
+  const Tensor weight = in.weight_hh->Permute({1, 0}).Contiguous();
+  Tensor dgates = SpacedRows(s, s.hidden);
   const BackwardCell cell{.s = s,
                           .dy = dy_rows,
                           .relu = relu,
                           .y = y.data<float>(),
-                          .dx = out.x_gates->mutable_data<float>()};
-  float* const dh0 = out.h0 ? out.h0->mutable_data<float>() : nullptr;
+                          .dgates = dgates.mutable_data<float>(),
+                          .dgates_row = dgates.strides()[1]};
+  float* const dh_to = out.h0 ? out.h0->mutable_data<float>() : nullptr;
   ForPiecesOfBatch(s.n, [&](int64_t first, int64_t rows) {
-    BackwardPiece(s, weight, cell, first, rows, last_dh.data<float>(), dh0);
+    BackwardPiece(s, weight, cell, first, rows, last_dh.data<float>(), dh_to);
   });
-  if (out.weight) RecurrentWeightGradient(s, y, *out.x_gates, *out.weight);
+  FinishGradients(in, s, y, dgates, dgates, out);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -108,7 +114,7 @@ void RnnForward(const SequenceInputs& in, bool relu, Tensor& y, Tensor& h_last) 
   HWY_DYNAMIC_DISPATCH(RnnForwardTarget)(in, relu, y, h_last);
 }
 void RnnBackward(const SequenceInputs& in, bool relu, const Tensor& y, const Tensor& dy,
-                 const Tensor& dh_last, const RnnGradients& out) {
+                 const Tensor& dh_last, const SequenceGradients& out) {
   HWY_DYNAMIC_DISPATCH(RnnBackwardTarget)(in, relu, y, dy, dh_last, out);
 }
 

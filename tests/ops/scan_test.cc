@@ -50,34 +50,43 @@ void ExpectHas(const std::string& text, const std::string& part) {
 TEST(SequenceErrorsTest, NameOpShapesAndTheCallersLine) {
   const auto zeros = [](const Shape& shape) { return Variable(Tensor::Zeros(shape)); };
   const LstmState state = {zeros({2, 3}), zeros({2, 3})};
-  const Variable x = zeros({2, 4, 12}), w = zeros({3, 12});
-  EXPECT_THROWS_HERE(LstmSequence(zeros({2, 12}), state, w),
-                     "[lstm_sequence] wants gates [N, T, 4H] and weight_hh [H, 4H], not [2,12]");
-  EXPECT_THROWS_HERE(LstmSequence(zeros({2, 0, 12}), state, w),
-                     "[lstm_sequence] wants [N, T, ...] with T >= 1, not [2,0,12]");
-  EXPECT_THROWS_HERE(LstmSequence(x, state, zeros({3, 9})), "not [2,4,12] and [3,9]");
-  EXPECT_THROWS_HERE(GruSequence(x, state.h, zeros({3, 12}), zeros({3})),
-                     "[gru_sequence] wants gates [N, T, 3H] and weight_hh [H, 3H], not [2,4,12]");
-  EXPECT_THROWS_HERE(GruSequence(zeros({2, 4, 9}), state.h, zeros({3, 9}), zeros({9})),
+  const auto parameters = [&](int64_t gates) {
+    return RecurrentParameters{zeros({5, gates * 3}), zeros({3, gates * 3}), zeros({gates * 3})};
+  };
+  const Variable x = zeros({2, 4, 5});
+  const RecurrentParameters p = parameters(4);
+  EXPECT_THROWS_HERE(LstmSequence(zeros({2, 12}), p, state),
+                     "[lstm_sequence] wants x [N, T, F], weight_ih [F, 4H], weight_hh [H, 4H] and "
+                     "bias [4H], not [2,12], [5,12], [3,12] and [12]");
+  EXPECT_THROWS_HERE(LstmSequence(zeros({2, 0, 5}), p, state),
+                     "[lstm_sequence] wants [N, T, ...] with T >= 1, not [2,0,5]");
+  EXPECT_THROWS_HERE(LstmSequence(zeros({2, 4, 6}), p, state), "not [2,4,6], [5,12], [3,12]");
+  EXPECT_THROWS_HERE(LstmSequence(x, {p.weight_ih, zeros({3, 9}), p.bias}, state),
+                     "not [2,4,5], [5,12], [3,9] and [12]");
+  EXPECT_THROWS_HERE(LstmSequence(x, {p.weight_ih, p.weight_hh, zeros({9})}, state), "and [9]");
+  EXPECT_THROWS_HERE(GruSequence(x, p, zeros({3}), state.h),
+                     "[gru_sequence] wants x [N, T, F], weight_ih [F, 3H]");
+  EXPECT_THROWS_HERE(GruSequence(x, parameters(3), zeros({9}), state.h),
                      "[gru_sequence] bias_hn must be [3], not [9]");
-  EXPECT_THROWS_HERE(RnnSequence(zeros({2, 4, 3}), zeros({1, 3}), zeros({3, 3})),
+  EXPECT_THROWS_HERE(RnnSequence(x, parameters(1), RnnActivation::kTanh, zeros({1, 3})),
                      "the initial state must be float32[2,3], not float32[1,3]");
-  EXPECT_THROWS_HERE(LstmSequence(x, {state.h, zeros({2, 4})}, w), "not float32[2,4]");
-  EXPECT_THROWS_HERE(LstmSequence(x, {Cast(state.h, DType::kFloat64), state.c}, w),
+  EXPECT_THROWS_HERE(LstmSequence(x, p, {state.h, zeros({2, 4})}), "not float32[2,4]");
+  EXPECT_THROWS_HERE(LstmSequence(x, p, {Cast(state.h, DType::kFloat64), state.c}),
                      "must be float32[2,3], not float64[2,3]");
-  EXPECT_THROWS_HERE(LstmSequence(x, state, Cast(w, DType::kFloat64)),
-                     "gates are float32, weight_hh is float64");
-  EXPECT_THROWS_HERE(LstmSequence(x, {state.h, Variable()}, w),
+  EXPECT_THROWS_HERE(
+      LstmSequence(x, {p.weight_ih, Cast(p.weight_hh, DType::kFloat64), p.bias}, state),
+      "x is float32, weight_hh is float64");
+  EXPECT_THROWS_HERE(LstmSequence(x, p, {state.h, Variable()}),
                      "[lstm_sequence] the initial state is undefined");
   const auto with = [&](const Tensor& lengths, SourceLocation where) {
-    LstmSequence(x, state, w, {.lengths = lengths}, where);
+    LstmSequence(x, p, state, {.lengths = lengths}, where);
   };
   const auto here = SourceLocation(__FILE__, 0);
   const auto of = [&](const Tensor& lengths) {
     return ThrownMessage([&] { with(lengths, here); });
   };
   ExpectHas(of(Tensor::FromVector<int64_t>({4, 0})),
-            "[lstm_sequence] lengths[1] is 0, but must be 1 to 4, the steps of [2,4,12]");
+            "[lstm_sequence] lengths[1] is 0, but must be 1 to 4, the steps of [2,4,5]");
   ExpectHas(of(Tensor::FromVector<int64_t>({5, 1})), "lengths[0] is 5");
   ExpectHas(of(Tensor::FromVector<int64_t>({1, 2, 3})),
             "lengths must be integers [2], not int64[3]");

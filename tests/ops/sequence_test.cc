@@ -26,23 +26,34 @@ int64_t GatesOf(Kind kind) {
   return kind == Kind::kLstm ? 4 : kind == Kind::kGru || kind == Kind::kGruBefore ? 3 : 1;
 }
 
-// x: x_gates, weight_hh, h, then c or bias_hn. Gives the outputs, then the states.
+// Multiplying with it changes no bit, however many rows are multiplied at once and in what order.
+Tensor Identity(int64_t size) {
+  return OneHot(Tensor::Arange(0, static_cast<double>(size)), size).value();
+}
+
+// x: what the input gives to the gates, weight_hh, h, then c or bias_hn. Gives the outputs, then
+// the states.
 std::vector<Variable> Record(Kind kind, VariableSpan x, const ScanOptions& options) {
+  const int64_t width = x[0].dim(2);
+  const RecurrentParameters parameters{.weight_ih = Cast(Identity(width), x[0].dtype()),
+                                       .weight_hh = x[1],
+                                       .bias = Tensor::Zeros({width}, x[0].dtype())};
   Scanned run;
   switch (kind) {
     case Kind::kLstm:
-      run = LstmSequence(x[0], {x[2], x[3]}, x[1], options);
+      run = LstmSequence(x[0], parameters, {x[2], x[3]}, options);
       break;
     case Kind::kGru:
-      run = GruSequence(x[0], x[2], x[1], x[3], options);
+      run = GruSequence(x[0], parameters, x[3], x[2], options);
       break;
     case Kind::kGruBefore:
-      run = GruSequence(x[0], x[2], x[1], Variable(), options);
+      run = GruSequence(x[0], parameters, Variable(), x[2], options);
       break;
     case Kind::kTanh:
     case Kind::kRelu:
-      run = RnnSequence(x[0], x[2], x[1],
-                        kind == Kind::kTanh ? RnnActivation::kTanh : RnnActivation::kRelu, options);
+      run = RnnSequence(x[0], parameters,
+                        kind == Kind::kTanh ? RnnActivation::kTanh : RnnActivation::kRelu, x[2],
+                        options);
   }
   std::vector<Variable> all = {run.outputs};
   all.insert(all.end(), run.state.begin(), run.state.end());
