@@ -4,58 +4,34 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <new>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "data/loader.h"
+#include "models/command_line.h"
 #include "models/mnist_models.h"
 #include "nn/train/fit.h"
-#include "nn/train/interrupt.h"
 #include "tensor/parallel.h"
 
 ABSL_FLAG(std::string, model, "cnn32_64_d128",
           "cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool or mlp");
 ABSL_FLAG(int64_t, epochs, 0, "passes over the training set; 0: the model's");
-ABSL_FLAG(int64_t, batch_size, 0, "examples per step; 0: the model's");
 ABSL_FLAG(std::string, optimizer, "", "sgd, momentum, rmsprop or adam; empty: the model's");
-ABSL_FLAG(double, learning_rate, 0, "0: the optimizer's default");
 ABSL_FLAG(std::string, schedule, "",
           "of the learning rate: constant or cosine (falls to 0); empty: the model's");
 ABSL_FLAG(std::string, activation, "relu", "of the mlp: sigmoid, tanh or relu");
-ABSL_FLAG(uint64_t, seed, 1, "of the initial weights and of the shuffling");
-ABSL_FLAG(int, threads, 0, "0: one per core");
 ABSL_FLAG(std::string, data, "", "folder with the four MNIST files; empty: the embedded ones");
 ABSL_FLAG(int64_t, subset, 0, "train on the first so many images only; 0: all");
 ABSL_FLAG(std::string, validation, "none",
           "\"test\": measure on the test set after each epoch; \"none\": once, at the end");
-ABSL_FLAG(bool, quiet, false, "print only the last line");
 
 namespace wengert::mnist {
 namespace {
 
-constexpr int kInterrupted = 130;  // as shells report Ctrl-C
-
 absl::Status CheckFlags() {
-  for (const auto& [name, value] :
-       {std::pair{"epochs", absl::GetFlag(FLAGS_epochs)},
-        std::pair{"batch_size", absl::GetFlag(FLAGS_batch_size)},
-        std::pair{"subset", absl::GetFlag(FLAGS_subset)},
-        std::pair{"threads", static_cast<int64_t>(absl::GetFlag(FLAGS_threads))}}) {
-    if (value < 0) {
-      return absl::InvalidArgumentError(absl::StrCat("--", name, "=", value, " is negative"));
-    }
-  }
-  const double rate = absl::GetFlag(FLAGS_learning_rate);
-  if (!(rate >= 0 && std::isfinite(rate))) {
-    return absl::InvalidArgumentError(absl::StrCat("--learning_rate=", rate, " is not a rate"));
-  }
-  constexpr int kMostThreads = 1024;
-  if (absl::GetFlag(FLAGS_threads) > kMostThreads) {
-    return absl::InvalidArgumentError(absl::StrCat("--threads: at most ", kMostThreads));
-  }
+  absl::Status status = CheckNotNegative(
+      {{"epochs", absl::GetFlag(FLAGS_epochs)}, {"subset", absl::GetFlag(FLAGS_subset)}});
+  if (!status.ok()) return status;
   const std::string validation = absl::GetFlag(FLAGS_validation);
   if (validation != "none" && validation != "test") {
     return absl::InvalidArgumentError(
@@ -65,9 +41,7 @@ absl::Status CheckFlags() {
 }
 
 absl::StatusOr<int> Run() {
-  const InterruptScope interrupt;  // before there are threads
   if (absl::Status status = CheckFlags(); !status.ok()) return status;
-  if (const int threads = absl::GetFlag(FLAGS_threads); threads > 0) SetNumThreads(threads);
   const bool quiet = absl::GetFlag(FLAGS_quiet);
   const uint64_t seed = absl::GetFlag(FLAGS_seed);
 
@@ -141,18 +115,6 @@ absl::StatusOr<int> Run() {
 }  // namespace wengert::mnist
 
 int main(int argc, char** argv) {
-  absl::SetProgramUsageMessage("trains a model on MNIST and tests it");
-  const std::vector<char*> arguments = absl::ParseCommandLine(argc, argv);
-  if (arguments.size() > 1) {
-    std::fprintf(stderr, "mnist: unexpected argument \"%s\"\n", arguments[1]);
-    return EXIT_FAILURE;
-  }
-  try {
-    const absl::StatusOr<int> exit_code = wengert::mnist::Run();
-    if (exit_code.ok()) return *exit_code;
-    std::fprintf(stderr, "mnist: %s\n", std::string(exit_code.status().message()).c_str());
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "mnist: %s\n", error.what());
-  }
-  return EXIT_FAILURE;
+  return wengert::RunMain(argc, argv, "mnist", "trains a model on MNIST and tests it",
+                          &wengert::mnist::Run);
 }

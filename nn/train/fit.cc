@@ -144,7 +144,7 @@ FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& lo
       optimizer.Step(step.gradients);
 
       ++result.steps;
-      running.Add(loss, correct, batch.images.dim(0));
+      running.Add(loss, correct, batch.inputs.dim(0));
       const Metrics mean = running.Mean();
       ++state.step;
       state.examples = mean.examples;
@@ -183,7 +183,7 @@ Metrics EvaluateObjective(const Objective& objective, const Loader& loader) {
     const Outcome outcome = objective(batch);
     const Variable both[] = {outcome.loss, outcome.correct};
     Evaluate({both, outcome.correct.defined() ? size_t{2} : size_t{1}});
-    running.Add(outcome.loss.item<double>(), outcome.correct, batch.images.dim(0));
+    running.Add(outcome.loss.item<double>(), outcome.correct, batch.inputs.dim(0));
   }
   return running.Mean();
 }
@@ -194,8 +194,8 @@ Tensor ConfusionMatrix(const std::function<Variable(const Variable&)>& model, co
   Tensor matrix = Tensor::Zeros({classes, classes}, DType::kInt64);
   int64_t* counts = matrix.mutable_data<int64_t>();
   for (const Batch& batch : loader.Epoch(0)) {
-    const std::vector<int64_t> taken = ArgMax(model(batch.images), -1).value().ToVector<int64_t>();
-    const std::vector<int64_t> labels = batch.labels.ToVector<int64_t>();
+    const std::vector<int64_t> taken = ArgMax(model(batch.inputs), -1).value().ToVector<int64_t>();
+    const std::vector<int64_t> labels = batch.targets.ToVector<int64_t>();
     for (size_t i = 0; i < labels.size(); ++i) {
       if (labels[i] < 0 || labels[i] >= classes || taken[i] >= classes) {
         throw Error("confusion_matrix", absl::StrCat("label ", labels[i], ", taken for ", taken[i],

@@ -23,8 +23,8 @@ struct Outcome {
 };
 using Objective = std::function<Outcome(const Batch&)>;
 
-// The objective of a classifier: mean softmax cross entropy of model(images) against the labels,
-// and how often the largest logit is the label's.
+// The objective of a classifier: mean softmax cross entropy of model(inputs) against the labels
+// that the targets are, and how often the largest logit is the label's.
 template <class Model>
 Objective Classification(Model& model);
 
@@ -81,8 +81,8 @@ std::string ConfusionMatrixText(const Tensor& matrix);
 template <class Model>
 Objective Classification(Model& model) {
   return [&model](const Batch& batch) {
-    const Variable logits = model(batch.images);
-    const Variable labels = batch.labels;
+    const Variable logits = model(batch.inputs);
+    const Variable labels = batch.targets;
     return Outcome{SoftmaxCrossEntropy(logits, labels), Sum(Equal(ArgMax(logits, -1), labels))};
   };
 }

@@ -40,6 +40,12 @@ done
 [[ $(without_seconds "$(tail -n 1 "$scratch/out")") == "$(without_seconds "$line")" ]] ||
   fail "progress changes the result: $(tail -n 1 "$scratch/out")"
 
+# ---- --help lists the program's own flags and those that all models have. ----
+"$mnist" --help >"$scratch/out" || true
+for flag in --model --seed; do
+  grep -q -- "$flag (" "$scratch/out" || fail "no $flag in $(cat "$scratch/out")"
+done
+
 # ---- Mistakes: a non-zero exit, and one line on stderr that names the problem. ----
 # refused TEXT FLAG...
 refused() {

@@ -209,7 +209,7 @@ TEST(FitTest, TheLogarithmOfANegativeStopsBeforeTheStep) {
   Training t;
   t.objective = [&t](const Batch& batch) {
     Outcome outcome = Classification(t.model)(batch);
-    if (batch.index == 2) outcome.loss = outcome.loss + Mean(Log(Mean(batch.images) - 5));
+    if (batch.index == 2) outcome.loss = outcome.loss + Mean(Log(Mean(batch.inputs) - 5));
     return outcome;
   };
   ExpectStopsBeforeStepThree(t, "[log]", __FILE__);
@@ -295,7 +295,7 @@ TEST(FitTest, PrintsOnePlainLineAnEpochWhereThereIsNoTerminal) {
 TEST(FitTest, ShowsNoAccuracyWhereThereIsNone) {
   Training t;
   t.objective = [&t](const Batch& batch) {
-    return Outcome{.loss = Mean(Square(t.model(batch.images))), .correct = {}};
+    return Outcome{.loss = Mean(Square(t.model(batch.inputs))), .correct = {}};
   };
   const OutputFile out;
   const FitResult result = t.Run({.epochs = 1, .out = out.file()});
