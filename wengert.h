@@ -14,6 +14,7 @@
 #include "nn/layers.h"
 #include "nn/module.h"
 #include "nn/optimizers.h"
+#include "nn/save.h"
 #include "nn/sequential.h"
 #include "nn/summary.h"
 #include "nn/train/fit.h"

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
 namespace wengert {
@@ -115,6 +116,14 @@ absl::Status BadFile(const std::string& path, int64_t offset, const std::string&
 
 absl::Status FileTooLarge(const std::string& path, int64_t max_bytes) {
   return absl::ResourceExhaustedError(absl::StrCat(path, ": more than ", max_bytes, " bytes"));
+}
+
+std::string ShownName(std::string_view name) {
+  size_t length = std::min<size_t>(name.size(), 200);
+  // Not in the middle of a character.
+  while (length > 0 && length < name.size() && (name[length] & 0xc0) == 0x80) --length;
+  return absl::StrCat("\"", absl::Utf8SafeCHexEscape(std::string(name.substr(0, length))), "\"",
+                      length < name.size() ? "..." : "");
 }
 
 }  // namespace wengert

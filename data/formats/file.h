@@ -79,6 +79,9 @@ absl::Status BadFile(const std::string& path, int64_t offset, const std::string&
 // kResourceExhausted, "train-labels-idx1-ubyte: more than 100 bytes".
 absl::Status FileTooLarge(const std::string& path, int64_t max_bytes);
 
+// A name out of a file as a message may show it: quoted, on one line, at most 200 bytes of it.
+std::string ShownName(std::string_view name);
+
 }  // namespace wengert
 
 #endif  // WENGERT_DATA_FORMATS_FILE_H_

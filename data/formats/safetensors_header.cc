@@ -7,7 +7,6 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "data/formats/file.h"
@@ -253,7 +252,8 @@ std::string Quoted(const std::string& text) {
 absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(std::string_view json,
                                                          const std::string& path) {
   if (json.empty() || json.front() != '{') {
-    return BadFile(path, kSafetensorsHeaderOffset, "the header does not begin with {");
+    return BadFile(path, kSafetensorsHeaderOffset,
+                   "not a safetensors file: its header does not begin with {");
   }
   // The parser would take it for the end.
   if (const size_t zero = json.find('\0'); zero != json.npos) {
@@ -306,14 +306,6 @@ int SafetensorsOrder(DType dtype) {
   int i = 0;
   while (kDTypes[i].first != dtype) ++i;
   return i;
-}
-
-std::string ShownName(std::string_view name) {
-  size_t length = std::min<size_t>(name.size(), 200);
-  // Not in the middle of a character.
-  while (length > 0 && length < name.size() && (name[length] & 0xc0) == 0x80) --length;
-  return absl::StrCat("\"", absl::Utf8SafeCHexEscape(std::string(name.substr(0, length))), "\"",
-                      length < name.size() ? "..." : "");
 }
 
 }  // namespace wengert

@@ -43,9 +43,6 @@ std::string SafetensorsHeaderText(const SafetensorsHeader& header);
 // The rank of a dtype in the order in which the official writer stores tensors.
 int SafetensorsOrder(DType dtype);
 
-// A name as a message may show it: quoted, on one line, not megabytes.
-std::string ShownName(std::string_view name);
-
 }  // namespace wengert
 
 #endif  // WENGERT_DATA_FORMATS_SAFETENSORS_HEADER_H_

@@ -187,7 +187,7 @@ TEST_F(SafetensorsTest, OtherFilesAreErrors) {
   EXPECT_TRUE(absl::IsNotFound(ReadSafetensors(path_).status()));
   EXPECT_EQ(ReadSafetensors(folder_).status().message(), folder_ + ": Is a directory");
   EXPECT_EQ(ReadSafetensors("/dev/zero").status().message(),
-            "/dev/zero: at byte 8: the header does not begin with {");
+            "/dev/zero: at byte 8: not a safetensors file: its header does not begin with {");
   EXPECT_EQ(Message(""), "at byte 0: the file ends inside the length of its header");
   EXPECT_EQ(Message("PK\x03\x04 a zip file"),
             "at byte 0: a header of 8800140462016121680 bytes; at most 100000000 are allowed");
@@ -195,10 +195,14 @@ TEST_F(SafetensorsTest, OtherFilesAreErrors) {
 }
 
 TEST_F(SafetensorsTest, HeadersThatAreNoHeaders) {
-  EXPECT_EQ(Message(File("")), "at byte 8: the header does not begin with {");
-  EXPECT_EQ(Message(File(" {}")), "at byte 8: the header does not begin with {");
-  EXPECT_EQ(Message(File("\xef\xbb\xbf{}")), "at byte 8: the header does not begin with {");
-  EXPECT_EQ(Message(File("[]")), "at byte 8: the header does not begin with {");
+  EXPECT_EQ(Message(File("")),
+            "at byte 8: not a safetensors file: its header does not begin with {");
+  EXPECT_EQ(Message(File(" {}")),
+            "at byte 8: not a safetensors file: its header does not begin with {");
+  EXPECT_EQ(Message(File("\xef\xbb\xbf{}")),
+            "at byte 8: not a safetensors file: its header does not begin with {");
+  EXPECT_EQ(Message(File("[]")),
+            "at byte 8: not a safetensors file: its header does not begin with {");
   EXPECT_EQ(Message(File("{")), "at byte 9: the header is not JSON - unexpected end of input");
   EXPECT_EQ(Message(File("{}}")), "at byte 10: the header is not JSON - unexpected '}'");
   EXPECT_EQ(Message(File("{}{")), "at byte 10: the header is not JSON - unexpected '{'");
