@@ -169,6 +169,25 @@ TEST(Concepts, ALayerIsAStruct) {
   EXPECT_EQ(model(Tensor::Ones({5, 4})).shape(), (Shape{5, 8}));
 }
 
+TEST(Concepts, Saving) {
+  const std::string path = ::testing::TempDir() + "/dense.safetensors";
+  // [saving]
+  Generator rng(1);
+  nn::Dense model({.in = 3, .out = 2}, rng);
+  const absl::Status saved = Save(model, path);  // two tensors: "weight" and "bias"
+  nn::Dense restored({.in = 3, .out = 2}, rng);  // other numbers, until
+  const absl::Status loaded = Load(restored, path);
+  nn::Dense wider({.in = 3, .out = 4}, rng);
+  const absl::Status wrong = Load(wider, path);  // not OK, and wider stays as it was
+  // [/saving]
+  EXPECT_TRUE(saved.ok() && loaded.ok());
+  EXPECT_TRUE(BitwiseEqual(model.weight.value(), restored.weight.value()));
+  EXPECT_EQ(wrong.message(),
+            path +
+                " does not fit the model: different (2): \"weight\" is float32[3,2], in the "
+                "model float32[3,4], \"bias\" is float32[2], in the model float32[4]");
+}
+
 TEST(Concepts, TrainingAndRandomNumbers) {
   // [training]
   const nn::Dropout dropout{.rate = 0.25};

@@ -7,9 +7,11 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
+#include "data/formats/file.h"
 #include "data/loader.h"
 #include "models/command_line.h"
 #include "models/mnist_models.h"
+#include "nn/save.h"
 #include "nn/train/fit.h"
 #include "tensor/parallel.h"
 
@@ -24,6 +26,11 @@ ABSL_FLAG(std::string, data, "", "folder with the four MNIST files; empty: the e
 ABSL_FLAG(int64_t, subset, 0, "train on the first so many images only; 0: all");
 ABSL_FLAG(std::string, validation, "none",
           "\"test\": measure on the test set after each epoch; \"none\": once, at the end");
+ABSL_FLAG(std::string, load, "",
+          "safetensors file with the weights to begin with, as --save writes it");
+ABSL_FLAG(std::string, save, "",
+          "safetensors file to write the weights to after training, Ctrl-C included");
+ABSL_FLAG(bool, test_only, false, "do not train: test the weights of --load");
 
 namespace wengert::mnist {
 namespace {
@@ -36,6 +43,12 @@ absl::Status CheckFlags() {
   if (validation != "none" && validation != "test") {
     return absl::InvalidArgumentError(
         absl::StrCat("--validation=", validation, "; known: none, test"));
+  }
+  if (absl::GetFlag(FLAGS_test_only) && absl::GetFlag(FLAGS_load).empty()) {
+    return absl::InvalidArgumentError("--test_only needs --load");
+  }
+  if (absl::GetFlag(FLAGS_test_only) && !absl::GetFlag(FLAGS_save).empty()) {
+    return absl::InvalidArgumentError("--test_only leaves nothing to --save");
   }
   return absl::OkStatus();
 }
@@ -58,11 +71,21 @@ absl::StatusOr<int> Run() {
   if (const std::string name = absl::GetFlag(FLAGS_schedule); !name.empty()) {
     recipe.schedule = name;
   }
+  if (absl::GetFlag(FLAGS_test_only)) recipe.epochs = 0;
   const absl::StatusOr<Schedule> schedule = MakeSchedule(recipe.schedule);
   if (!schedule.ok()) return schedule.status();
   auto optimizer =
       MakeOptimizer(recipe.optimizer, model->parameters, absl::GetFlag(FLAGS_learning_rate));
   if (!optimizer.ok()) return optimizer.status();
+
+  if (const std::string path = absl::GetFlag(FLAGS_load); !path.empty()) {
+    if (absl::Status status = Load(model->weights, path); !status.ok()) return status;
+  }
+  const std::string save = absl::GetFlag(FLAGS_save);
+  if (!save.empty()) {
+    // Begun and dropped: a place that takes no file is better known now than after the training.
+    if (const auto file = OutputFile::Create(save); !file.ok()) return file.status();
+  }
 
   absl::StatusOr<Mnist> data = LoadMnist(absl::GetFlag(FLAGS_data));
   if (!data.ok()) return data.status();
@@ -95,6 +118,9 @@ absl::StatusOr<int> Run() {
     std::printf("Interrupted after %lld steps; the test of what there is:\n",
                 static_cast<long long>(result.steps));
   }
+  // Before the test, so that nothing can come between. Should it fail, the result is still printed.
+  const absl::Status saved = save.empty() ? absl::OkStatus() : Save(model->weights, save);
+  if (saved.ok() && !save.empty() && !quiet) std::printf("Saved to %s\n", save.c_str());
   const Metrics metrics = EvaluateObjective(objective, test);
   if (!std::isfinite(metrics.loss)) {
     return absl::InternalError(absl::StrCat("the test loss is ", metrics.loss));
@@ -108,6 +134,7 @@ absl::StatusOr<int> Run() {
   std::printf("test_accuracy=%.4f test_loss=%.4f epochs=%lld seconds=%.1f model=%s seed=%llu\n",
               metrics.accuracy, metrics.loss, static_cast<long long>(result.epochs), result.seconds,
               recipe.model.c_str(), static_cast<unsigned long long>(seed));
+  if (!saved.ok()) return saved;
   return result.interrupted ? kInterrupted : EXIT_SUCCESS;
 }
 

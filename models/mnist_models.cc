@@ -13,6 +13,7 @@ Model Wrap(M model, const Recipe& recipe) {
   Model made{.recipe = recipe,
              .forward = [shared](const Variable& images) { return (*shared)(images); },
              .parameters = Parameters(*shared),
+             .weights = NamedParameters(*shared),
              .summary = {}};
   made.summary = Summary(*shared, {made.recipe.batch_size, 28, 28, 1});
   return made;

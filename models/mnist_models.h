@@ -113,7 +113,8 @@ struct Model {
   Recipe recipe;
   std::function<Variable(const Variable&)> forward;
   std::vector<Parameter> parameters;
-  ModelSummary summary;  // for one batch
+  std::vector<NamedParameter> weights;  // the same, to save and load
+  ModelSummary summary;                 // for one batch
 };
 
 // By name: null is constant.

@@ -1,6 +1,7 @@
 #!/bin/bash
 # The MNIST program from the outside: its last line, its exit codes, what it says of wrong flags and
-# files, and Ctrl-C. Runs in the runfiles folder, or anywhere with MNIST=binary and DATA=folder.
+# files, saved weights, and Ctrl-C. Runs in the runfiles folder, or anywhere with MNIST=binary and
+# DATA=folder.
 set -euo pipefail
 mnist=${MNIST:-models/mnist}
 data=${DATA:-data/mnist}
@@ -46,6 +47,24 @@ for flag in --model --seed; do
   grep -q -- "$flag (" "$scratch/out" || fail "no $flag in $(cat "$scratch/out")"
 done
 
+# ---- Saved weights: the same test result when loaded, and training goes on from there. ----
+result() { sed -E 's/ epochs=.*//' <<<"$1"; }
+mkdir "$scratch/run"
+weights=$scratch/run/weights
+saved=$("$mnist" "${short[@]}" --save="$weights")
+[[ $(without_seconds "$saved") == "$(without_seconds "$line")" ]] || fail "--save changes $saved"
+[[ $(ls -A "$scratch/run") == weights ]] || fail "--save leaves $(ls -A "$scratch/run")"
+test_only=(--data="$data" --model=mlp --quiet --test_only)
+loaded=$("$mnist" "${test_only[@]}" --load="$weights")
+[[ $(result "$loaded") == "$(result "$saved")" ]] || fail "--load gives $loaded, not $saved"
+[[ $loaded == *" epochs=0 "* ]] || fail "--test_only trains: $loaded"
+cp "$weights" "$scratch/before"
+further=$("$mnist" "${short[@]}" --load="$weights" --save="$weights")
+[[ ${further%% *} > "${saved%% *}" ]] || fail "--load then training: $further after $saved"
+! cmp -s "$scratch/before" "$weights" || fail "--save over --load's file"
+loaded=$("$mnist" "${test_only[@]}" --load="$weights")
+[[ $(result "$loaded") == "$(result "$further")" ]] || fail "--load gives $loaded, not $further"
+
 # ---- Mistakes: a non-zero exit, and one line on stderr that names the problem. ----
 # refused TEXT FLAG...
 refused() {
@@ -73,6 +92,21 @@ refused "--learning_rate" --learning_rate=nan
 refused "--validation=train; known: none, test" --validation=train
 refused "there are 60000 images" --subset=60001
 refused "$scratch/nowhere" --data="$scratch/nowhere"
+refused "--test_only needs --load" --test_only
+refused "--test_only leaves nothing to --save" --test_only --load="$scratch/before" --save=x
+
+# Weights that cannot be loaded, and places that take no file: known before the training.
+refused "$scratch/nowhere: No such file" --model=mlp --load="$scratch/nowhere"
+refused "$scratch/before does not fit the model: missing (4): \"conv1/weight\"," \
+  --load="$scratch/before"
+head -c 1000 "$scratch/before" >"$scratch/cut"
+refused "$scratch/cut: the file ends inside tensor" --model=mlp --load="$scratch/cut"
+refused "train-images-idx3-ubyte.gz: at byte 8: not a safetensors file" \
+  --load="$data/train-images-idx3-ubyte.gz"
+long=(--model=mlp --epochs=100000)
+refused "$scratch: Is a directory" "${long[@]}" --save="$scratch"
+refused "$scratch/no/weights: No such file" "${long[@]}" --save="$scratch/no/weights"
+refused "/dev/null: not a regular file" "${long[@]}" --save=/dev/null
 
 # Each of the files cut short, within gzip's header and within the data.
 for file in train-images-idx3-ubyte train-labels-idx1-ubyte t10k-images-idx3-ubyte \
@@ -91,11 +125,24 @@ done
 refused "the first value that is not finite" --model=mlp --optimizer=sgd --learning_rate=1e30 \
   --subset=2000 --epochs=2
 
-# ---- Ctrl-C: the step is completed, the model tested, the last line printed, exit 130. ----
+# ---- What fails only at the end: the result is printed all the same. ----
+code=0
+(
+  trap '' XFSZ  # then the limit, as a full disk, is an error and no signal
+  ulimit -f 100
+  exec "$mnist" "${short[@]}" --save="$scratch/before"
+) >"$scratch/out" 2>"$scratch/err" || code=$?
+[[ $code == 1 ]] || fail "disk full: exit $code"
+[[ $(without_seconds "$(cat "$scratch/out")") == "$(without_seconds "$line")" ]] ||
+  fail "disk full: printed $(cat "$scratch/out")"
+grep -q "$scratch/before: File too large" "$scratch/err" || fail "disk full: $(cat "$scratch/err")"
+"$mnist" "${test_only[@]}" --load="$scratch/before" >/dev/null || fail "disk full: the file is gone"
+
+# ---- Ctrl-C: the step is completed, the model saved and tested, the last line printed, exit 130.
 # Background jobs of a script ignore SIGINT, hence the monitor mode.
 set -m
 "$mnist" --data="$data" --model=mlp --epochs=100000 --subset=2000 --seed=3 \
-  >"$scratch/out" 2>"$scratch/err" &
+  --save="$scratch/interrupted" >"$scratch/out" 2>"$scratch/err" &
 program=$!
 set +m
 until grep -q "^Epoch 1/" "$scratch/out"; do
@@ -111,3 +158,5 @@ program=
 grep -q "^Interrupted after [0-9]* steps" "$scratch/out" || fail "interrupted: no such line"
 last=$(tail -n 1 "$scratch/out")
 [[ $last =~ ^test_accuracy=.*\ epochs=[0-9]+\ .*model=mlp\ seed=3$ ]] || fail "last line: $last"
+loaded=$("$mnist" "${test_only[@]}" --load="$scratch/interrupted")
+[[ $(result "$loaded") == "$(result "$last")" ]] || fail "interrupted: saved $loaded, not $last"
