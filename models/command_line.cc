@@ -4,8 +4,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <string>
-#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
@@ -13,6 +11,8 @@
 #include "absl/flags/usage_config.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "data/formats/file.h"
+#include "nn/save.h"
 #include "nn/train/interrupt.h"
 #include "tensor/parallel.h"
 
@@ -21,6 +21,10 @@ ABSL_FLAG(double, learning_rate, 0, "0: the model's");
 ABSL_FLAG(uint64_t, seed, 1, "of the initial weights and of the data's order");
 ABSL_FLAG(int, threads, 0, "0: one per core");
 ABSL_FLAG(bool, quiet, false, "print only the last line");
+ABSL_FLAG(std::string, load, "",
+          "safetensors file with the weights to begin with, as --save writes it");
+ABSL_FLAG(std::string, save, "",
+          "safetensors file to write the weights to after training, Ctrl-C included");
 
 namespace wengert {
 namespace {
@@ -52,6 +56,25 @@ absl::Status CheckNotNegative(
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status LoadWeights(const std::vector<NamedParameter>& weights) {
+  if (const std::string path = absl::GetFlag(FLAGS_load); !path.empty()) {
+    if (absl::Status status = Load(weights, path); !status.ok()) return status;
+  }
+  if (const std::string path = absl::GetFlag(FLAGS_save); !path.empty()) {
+    // Begun and dropped.
+    if (const auto file = OutputFile::Create(path); !file.ok()) return file.status();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SaveWeights(const std::vector<NamedParameter>& weights) {
+  const std::string path = absl::GetFlag(FLAGS_save);
+  if (path.empty()) return absl::OkStatus();
+  absl::Status status = Save(weights, path);
+  if (status.ok() && !absl::GetFlag(FLAGS_quiet)) std::printf("Saved to %s\n", path.c_str());
+  return status;
 }
 
 int RunMain(int argc, char** argv, std::string_view name, std::string_view usage,
