@@ -10,6 +10,7 @@
 #include "autograd/parameter.h"
 #include "autograd/variable.h"
 #include "data/loader.h"
+#include "nn/gradient_clipping.h"
 #include "nn/initializers.h"
 #include "nn/layers.h"
 #include "nn/module.h"

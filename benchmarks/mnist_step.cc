@@ -43,7 +43,7 @@ double MnistStep::Run() {
   const Batch batch = batches_->At(index_++);
   const TrainingScope training(generator_);
   const ValueAndGradients step = ValueAndGrad(
-      [&] { return SoftmaxCrossEntropy(model_.forward(batch.images), Variable(batch.labels)); },
+      [&] { return SoftmaxCrossEntropy(model_.forward(batch.inputs), Variable(batch.targets)); },
       model_.parameters);
   optimizer_->Step(step.gradients);
   return step.value.item<double>();

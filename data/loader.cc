@@ -72,37 +72,37 @@ Batch EpochBatches::At(int64_t index) const {
   Check(index >= 0 && index < size_, "batch ", index, " of an epoch of ", size_);
   const int64_t start = index * batch_size_;
   const int64_t count = std::min(batch_size_, examples_ - start);
-  return {.images = Gather(images_, order_, start, count, scale_),
-          .labels = Gather(labels_, order_, start, count, /*scale=*/false),
+  return {.inputs = Gather(inputs_, order_, start, count, scale_),
+          .targets = Gather(targets_, order_, start, count, /*scale=*/false),
           .index = index};
 }
 
-Loader::Loader(const Tensor& images, const Tensor& labels, const LoaderOptions& options)
+Loader::Loader(const Tensor& inputs, const Tensor& targets, const LoaderOptions& options)
     : options_(options) {
-  Check(images.defined() && images.rank() > 0, "images need a first axis, of examples");
-  Check(labels.defined() && labels.rank() > 0, "labels need a first axis, of examples");
-  const int64_t available = images.dim(0);
-  Check(available == labels.dim(0), "images ", ToString(images.shape()), " and labels ",
-        ToString(labels.shape()), " differ in their number of examples");
-  Check(available > 0, "there are no examples: images ", ToString(images.shape()));
+  Check(inputs.defined() && inputs.rank() > 0, "inputs need a first axis, of examples");
+  Check(targets.defined() && targets.rank() > 0, "targets need a first axis, of examples");
+  const int64_t available = inputs.dim(0);
+  Check(available == targets.dim(0), "inputs ", ToString(inputs.shape()), " and targets ",
+        ToString(targets.shape()), " differ in their number of examples");
+  Check(available > 0, "there are no examples: inputs ", ToString(inputs.shape()));
   Check(options.batch_size >= 1, "batch_size is ", options.batch_size, ", expected at least 1");
   Check(options.limit >= 0 && options.limit <= available, "limit is ", options.limit, " of ",
         available, " examples");
-  Check(!options.scale || images.dtype() == DType::kUInt8, "scale needs uint8 images, not ",
-        std::string(Name(images.dtype())));
+  Check(!options.scale || inputs.dtype() == DType::kUInt8, "scale needs uint8 inputs, not ",
+        std::string(Name(inputs.dtype())));
   examples_ = options.limit == 0 ? available : options.limit;
   batches_ = examples_ / options.batch_size;
   if (options.keep_partial && examples_ % options.batch_size != 0) ++batches_;
   Check(batches_ > 0, "batch_size ", options.batch_size, " with ", examples_,
         " examples and keep_partial = false leaves no batch");
-  images_ = images.Contiguous();
-  labels_ = labels.Contiguous();
+  inputs_ = inputs.Contiguous();
+  targets_ = targets.Contiguous();
 }
 
 EpochBatches Loader::Epoch(int64_t epoch) const {
   EpochBatches result;
-  result.images_ = images_;
-  result.labels_ = labels_;
+  result.inputs_ = inputs_;
+  result.targets_ = targets_;
   result.examples_ = examples_;
   result.batch_size_ = options_.batch_size;
   result.size_ = batches_;

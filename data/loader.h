@@ -12,9 +12,9 @@ namespace wengert {
 
 // One batch of B examples. Its tensors are its own: they may be kept, and written to.
 struct Batch {
-  Tensor images;  // [B, ...]
-  Tensor labels;  // [B, ...]
-  int64_t index;  // of the batch in its epoch, from 0
+  Tensor inputs;   // [B, ...]
+  Tensor targets;  // [B, ...]
+  int64_t index;   // of the batch in its epoch, from 0
 };
 
 struct LoaderOptions {
@@ -22,7 +22,7 @@ struct LoaderOptions {
   bool shuffle = false;      // else in the order of the data set
   uint64_t seed = 0;         // of the shuffling
   bool keep_partial = true;  // whether a smaller batch ends the epoch, or its examples are left out
-  bool scale = false;        // uint8 images 0 ... 255 become float32 0 ... 1: exactly x / 255.0f
+  bool scale = false;        // uint8 inputs 0 ... 255 become float32 0 ... 1: exactly x / 255.0f
   int64_t limit = 0;         // use only the first so many examples; 0: all
 };
 
@@ -60,7 +60,7 @@ class EpochBatches {
   friend class Loader;
   EpochBatches() = default;
 
-  Tensor images_, labels_;
+  Tensor inputs_, targets_;
   int64_t examples_ = 0, batch_size_ = 0, size_ = 0;
   bool scale_ = false;
   std::vector<int64_t> order_;  // of the examples; empty: as they are
@@ -73,16 +73,16 @@ class EpochBatches {
 // a run that is resumed at an epoch sees what an uninterrupted one does.
 class Loader {
  public:
-  // images: [N, ...], labels: [N, ...], of any dtype; the loader shares their memory. Throws Error
+  // inputs: [N, ...], targets: [N, ...], of any dtype; the loader shares their memory. Throws Error
   // when the N differ or are 0, or when the options fit no batch.
-  Loader(const Tensor& images, const Tensor& labels, const LoaderOptions& options = {});
+  Loader(const Tensor& inputs, const Tensor& targets, const LoaderOptions& options = {});
 
   int64_t examples() const { return examples_; }  // that it draws from
   int64_t batches() const { return batches_; }    // in an epoch
   EpochBatches Epoch(int64_t epoch) const;
 
  private:
-  Tensor images_, labels_;
+  Tensor inputs_, targets_;
   LoaderOptions options_;
   int64_t examples_, batches_;
 };

@@ -29,7 +29,7 @@ int main() {
   for (const Batch& batch : train.Epoch(0)) {
     const TrainingScope training(rng);
     const auto [loss, gradients] = ValueAndGrad(
-        [&] { return SoftmaxCrossEntropy(model(batch.images), batch.labels); }, adam.parameters());
+        [&] { return SoftmaxCrossEntropy(model(batch.inputs), batch.targets); }, adam.parameters());
     adam.Step(gradients);
     if (batch.index % 100 == 0) std::printf("loss %.3f\n", loss.item<float>());
   }

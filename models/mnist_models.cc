@@ -1,26 +1,8 @@
 #include "models/mnist_models.h"
 
-#include <utility>
-
 #include "absl/strings/str_cat.h"
 
 namespace wengert::mnist {
-namespace {
-
-template <class M>
-Model Wrap(M model, const Recipe& recipe) {
-  auto shared = std::make_shared<M>(std::move(model));
-  Model made{.recipe = recipe,
-             .forward = [shared](const Variable& images) { return (*shared)(images); },
-             .parameters = Parameters(*shared),
-             .weights = NamedParameters(*shared),
-             .summary = {}};
-  made.summary = Summary(*shared, {made.recipe.batch_size, 28, 28, 1});
-  return made;
-}
-
-}  // namespace
-
 absl::StatusOr<Model> MakeModel(std::string_view name, std::string_view activation,
                                 Generator& rng) {
   Mlp::Activation function = activation == "relu"      ? &Relu
@@ -45,36 +27,6 @@ absl::StatusOr<Model> MakeModel(std::string_view name, std::string_view activati
   return absl::InvalidArgumentError(
       absl::StrCat("unknown model \"", std::string(name),
                    "\"; known: cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool, mlp"));
-}
-
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(std::string_view name,
-                                                         std::vector<Parameter> parameters,
-                                                         double learning_rate) {
-  const auto rate = [&](double standard) { return learning_rate > 0 ? learning_rate : standard; };
-  if (name == "sgd") {
-    return std::make_unique<Sgd>(std::move(parameters), Sgd::Options{.learning_rate = rate(0.01)});
-  }
-  if (name == "momentum") {
-    return std::make_unique<Sgd>(std::move(parameters),
-                                 Sgd::Options{.learning_rate = rate(0.01), .momentum = 0.9});
-  }
-  if (name == "rmsprop") {
-    return std::make_unique<RmsProp>(std::move(parameters),
-                                     RmsProp::Options{.learning_rate = rate(1e-3)});
-  }
-  if (name == "adam") {
-    return std::make_unique<Adam>(std::move(parameters),
-                                  Adam::Options{.learning_rate = rate(1e-3)});
-  }
-  return absl::InvalidArgumentError(absl::StrCat("unknown optimizer \"", std::string(name),
-                                                 "\"; known: sgd, momentum, rmsprop, adam"));
-}
-
-absl::StatusOr<Schedule> MakeSchedule(std::string_view name) {
-  if (name == "constant") return nullptr;
-  if (name == "cosine") return &CosineDecay;
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown schedule \"", std::string(name), "\"; known: constant, cosine"));
 }
 
 }  // namespace wengert::mnist

@@ -2,18 +2,12 @@
 #ifndef WENGERT_MODELS_MNIST_MODELS_H_
 #define WENGERT_MODELS_MNIST_MODELS_H_
 
-#include <functional>
-#include <memory>
-#include <string>
 #include <string_view>
-#include <vector>
 
 #include "absl/status/statusor.h"
+#include "models/recipe.h"
+#include "nn/initializers.h"
 #include "nn/layers.h"
-#include "nn/module.h"
-#include "nn/optimizers.h"
-#include "nn/summary.h"
-#include "nn/train/fit.h"
 
 namespace wengert::mnist {
 
@@ -101,34 +95,10 @@ struct Mlp {
   }
 };
 
-// A model by name, and how it is trained unless flags say otherwise.
-struct Recipe {
-  std::string model;
-  std::string optimizer;  // sgd, momentum, rmsprop, adam
-  int64_t batch_size;
-  int64_t epochs;
-  std::string schedule = "constant";  // of the learning rate: constant, cosine
-};
-struct Model {
-  Recipe recipe;
-  std::function<Variable(const Variable&)> forward;
-  std::vector<Parameter> parameters;
-  std::vector<NamedParameter> weights;  // the same, to save and load
-  ModelSummary summary;                 // for one batch
-};
-
-// By name: null is constant.
-absl::StatusOr<Schedule> MakeSchedule(std::string_view name);
-
 // cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool or mlp. `activation` (sigmoid, tanh, relu)
 // is for the mlp. Unknown names give InvalidArgument listing the known ones.
 absl::StatusOr<Model> MakeModel(std::string_view name, std::string_view activation,
                                 Generator& generator);
-
-// `learning_rate` 0: the optimizer's default (Keras's).
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(std::string_view name,
-                                                         std::vector<Parameter> parameters,
-                                                         double learning_rate);
 
 }  // namespace wengert::mnist
 

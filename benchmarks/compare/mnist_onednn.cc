@@ -37,8 +37,8 @@ struct Images {
     const Loader all(split.images, split.labels,
                      {.batch_size = split.images.dim(0), .scale = true});
     const Batch batch = all.Epoch(0).At(0);
-    pixels = batch.images;
-    labels = batch.labels;
+    pixels = batch.inputs;
+    labels = batch.targets;
   }
   int64_t batches() const { return labels.size() / kBatch; }
   const float* Pixels(int64_t batch) const {

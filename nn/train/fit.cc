@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "autograd/grad.h"
+#include "nn/gradient_clipping.h"
 #include "nn/train/interrupt.h"
 #include "nn/train/progress.h"
 
@@ -19,19 +21,24 @@ using Clock = std::chrono::steady_clock;
 // Weighted means over batches of different sizes.
 class Running {
  public:
-  void Add(double loss, double correct, int64_t examples) {
+  // correct: may be undefined.
+  void Add(double loss, const Variable& correct, int64_t examples) {
     loss_ += loss * static_cast<double>(examples);
-    correct_ += correct;
+    if (correct.defined()) correct_ += correct.item<double>();
+    counts_ &= correct.defined();
     examples_ += examples;
   }
   Metrics Mean() const {
     const double n = static_cast<double>(std::max<int64_t>(1, examples_));
-    return {loss_ / n, correct_ / n, examples_};
+    Metrics mean{.loss = loss_ / n, .examples = examples_};
+    if (counts_) mean.accuracy = correct_ / n;
+    return mean;
   }
 
  private:
   double loss_ = 0, correct_ = 0;
   int64_t examples_ = 0;
+  bool counts_ = true;
 };
 
 // Runs the step again, on the same parameters and random numbers, watching every value: throws the
@@ -66,13 +73,42 @@ class ScheduledRate {
   const double rate_;
 };
 
+// The parameters of the epoch with the lowest validation loss.
+class BestParameters {
+ public:
+  explicit BestParameters(const std::vector<Parameter>& parameters) : parameters_(parameters) {}
+  void Offer(int64_t epoch, const Metrics& metrics) {
+    if (!(metrics.loss < (epoch_ == 0 ? kInfinity : metrics_.loss))) return;
+    epoch_ = epoch;
+    metrics_ = metrics;
+    values_.clear();  // optimizers write in place only what nobody else holds: no copy is needed
+    for (const Parameter& parameter : parameters_) values_.push_back(parameter.value());
+  }
+  void Restore(FitResult& result) {
+    for (size_t i = 0; i < values_.size(); ++i) parameters_[i].Set(values_[i]);
+    result.best_epoch = epoch_;
+    result.best = metrics_;
+  }
+
+ private:
+  static constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  std::vector<Parameter> parameters_;
+  std::vector<Tensor> values_;
+  int64_t epoch_ = 0;
+  Metrics metrics_;
+};
+
 }  // namespace
 
 double CosineDecay(double progress) { return 0.5 * (1 + std::cos(std::numbers::pi * progress)); }
 
 FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& loader,
               Generator& generator, const FitOptions& options) {
+  const double clip_norm = options.clip_norm;
+  if (!(clip_norm >= 0)) throw Error("fit", absl::StrCat("clip_norm is ", clip_norm));
+  if (options.keep_best && !options.validate) throw Error("fit", "keep_best needs validate");
   const InterruptScope interrupt;
+  BestParameters best(optimizer.parameters());
   Progress progress(options.out, options.quiet, options.epochs, loader.batches());
   ScheduledRate rate(optimizer, options.schedule, options.epochs * loader.batches());
   FitResult result;
@@ -80,24 +116,22 @@ FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& lo
     const auto start = Clock::now();
     Running running;
     Progress::State state{.epoch = epoch};
-    bool counts = false;
     progress.Step(state);
     for (const Batch& batch : loader.Epoch(epoch)) {
       const Generator before = generator;
       ValueAndGradients step;
-      double correct = 0;
+      Variable correct;
       {
         const TrainingScope training(generator);
-        Variable right;
         step = ValueAndGrad(
             [&] {
               Outcome outcome = objective(batch);
-              right = std::move(outcome.correct);
+              correct = std::move(outcome.correct);
               return std::move(outcome.loss);
             },
             optimizer.parameters());
-        if ((counts = right.defined())) correct = right.item<double>();
         // Let go of the graph here: the optimizer then finds the parameters' buffers its own.
+        if (correct.defined()) correct = correct.value();
       }
       const double loss = step.value.item<double>();
       const bool finite =
@@ -105,16 +139,17 @@ FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& lo
           std::all_of(step.gradients.begin(), step.gradients.end(),
                       [](const Variable& gradient) { return AllFinite(gradient.value()); });
       if (!finite) ExplainNonFinite(objective, optimizer, batch, before, loss);
+      if (clip_norm > 0) ClipByGlobalNorm(step.gradients, clip_norm);
       rate.SetFor(result.steps);
       optimizer.Step(step.gradients);
 
       ++result.steps;
-      running.Add(loss, correct, batch.images.dim(0));
+      running.Add(loss, correct, batch.inputs.dim(0));
       const Metrics mean = running.Mean();
       ++state.step;
       state.examples = mean.examples;
       state.loss = mean.loss;
-      state.accuracy = counts ? mean.accuracy : -1;
+      state.accuracy = mean.accuracy;
       progress.Step(state);
       if (InterruptScope::requested()) {
         result.interrupted = true;
@@ -128,12 +163,16 @@ FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& lo
     std::string validation;
     if (options.validate && complete) {
       const Metrics metrics = options.validate();
-      validation = absl::StrFormat("  validation loss %.4f  accuracy %.2f %%", metrics.loss,
-                                   100 * metrics.accuracy);
+      validation = absl::StrFormat("  validation loss %.4f", metrics.loss);
+      if (metrics.accuracy >= 0) {
+        absl::StrAppend(&validation, absl::StrFormat("  accuracy %.2f %%", 100 * metrics.accuracy));
+      }
+      if (options.keep_best) best.Offer(epoch + 1, metrics);
     }
     progress.EndEpoch(state, validation);
     result.interrupted |= InterruptScope::requested();
   }
+  best.Restore(result);
   return result;
 }
 
@@ -144,9 +183,7 @@ Metrics EvaluateObjective(const Objective& objective, const Loader& loader) {
     const Outcome outcome = objective(batch);
     const Variable both[] = {outcome.loss, outcome.correct};
     Evaluate({both, outcome.correct.defined() ? size_t{2} : size_t{1}});
-    running.Add(outcome.loss.item<double>(),
-                outcome.correct.defined() ? outcome.correct.item<double>() : 0,
-                batch.images.dim(0));
+    running.Add(outcome.loss.item<double>(), outcome.correct, batch.inputs.dim(0));
   }
   return running.Mean();
 }
@@ -157,8 +194,8 @@ Tensor ConfusionMatrix(const std::function<Variable(const Variable&)>& model, co
   Tensor matrix = Tensor::Zeros({classes, classes}, DType::kInt64);
   int64_t* counts = matrix.mutable_data<int64_t>();
   for (const Batch& batch : loader.Epoch(0)) {
-    const std::vector<int64_t> taken = ArgMax(model(batch.images), -1).value().ToVector<int64_t>();
-    const std::vector<int64_t> labels = batch.labels.ToVector<int64_t>();
+    const std::vector<int64_t> taken = ArgMax(model(batch.inputs), -1).value().ToVector<int64_t>();
+    const std::vector<int64_t> labels = batch.targets.ToVector<int64_t>();
     for (size_t i = 0; i < labels.size(); ++i) {
       if (labels[i] < 0 || labels[i] >= classes || taken[i] >= classes) {
         throw Error("confusion_matrix", absl::StrCat("label ", labels[i], ", taken for ", taken[i],

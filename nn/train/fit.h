@@ -23,14 +23,14 @@ struct Outcome {
 };
 using Objective = std::function<Outcome(const Batch&)>;
 
-// The objective of a classifier: mean softmax cross entropy of model(images) against the labels,
-// and how often the largest logit is the label's.
+// The objective of a classifier: mean softmax cross entropy of model(inputs) against the labels
+// that the targets are, and how often the largest logit is the label's.
 template <class Model>
 Objective Classification(Model& model);
 
 struct Metrics {
   double loss = 0;
-  double accuracy = 0;  // of examples, 0 to 1
+  double accuracy = -1;  // of examples, 0 to 1; negative where the objective has no `correct`
   int64_t examples = 0;
 };
 
@@ -42,10 +42,14 @@ double CosineDecay(double progress);  // from 1 to 0 (Loshchilov and Hutter 2017
 struct FitOptions {
   int64_t epochs = 1;
   Schedule schedule = nullptr;  // null: constant
+  double clip_norm = 0;         // the most that the gradients' global norm may be; 0: any
   bool quiet = false;           // no progress
   std::FILE* out = stdout;  // progress; a line that renews itself on a terminal, else plain lines
   // Called after each epoch; what it gives is shown with the epoch.
   std::function<Metrics()> validate = nullptr;
+  // At the end, also of an interrupted run, the parameters are those of the epoch with the lowest
+  // loss that `validate` gave.
+  bool keep_best = false;
 };
 
 struct FitResult {
@@ -54,6 +58,10 @@ struct FitResult {
   double seconds = 0;        // validation not counted
   Metrics training;          // over the last epoch, while it was being trained
   bool interrupted = false;  // by Ctrl-C: the step under way was completed
+  // With keep_best: the epoch whose parameters were kept, from 1, and how it validated. 0 where no
+  // epoch had a finite loss: then the parameters are the last ones.
+  int64_t best_epoch = 0;
+  Metrics best;
 };
 
 // Trains with the gradients of objective(batch).loss. Random ops of the layers draw from
@@ -73,8 +81,8 @@ std::string ConfusionMatrixText(const Tensor& matrix);
 template <class Model>
 Objective Classification(Model& model) {
   return [&model](const Batch& batch) {
-    const Variable logits = model(batch.images);
-    const Variable labels = batch.labels;
+    const Variable logits = model(batch.inputs);
+    const Variable labels = batch.targets;
     return Outcome{SoftmaxCrossEntropy(logits, labels), Sum(Equal(ArgMax(logits, -1), labels))};
   };
 }

@@ -36,12 +36,12 @@ std::vector<int32_t> LabelsOfEpoch(const Loader& loader, int64_t epoch) {
   int64_t index = 0;
   for (const Batch& batch : loader.Epoch(epoch)) {
     EXPECT_EQ(batch.index, index++);
-    EXPECT_EQ(batch.images.dim(0), batch.labels.dim(0));
-    for (int64_t i = 0; i < batch.labels.size(); ++i) {
-      const int32_t label = batch.labels.at<int32_t>({i});
+    EXPECT_EQ(batch.inputs.dim(0), batch.targets.dim(0));
+    for (int64_t i = 0; i < batch.targets.size(); ++i) {
+      const int32_t label = batch.targets.at<int32_t>({i});
       result.push_back(label);
       for (int pixel = 0; pixel < 3; ++pixel) {
-        EXPECT_EQ(batch.images.at<uint8_t>({i, pixel, 0}), (3 * label + pixel) % 256);
+        EXPECT_EQ(batch.inputs.at<uint8_t>({i, pixel, 0}), (3 * label + pixel) % 256);
       }
     }
   }
@@ -51,7 +51,7 @@ std::vector<int32_t> LabelsOfEpoch(const Loader& loader, int64_t epoch) {
 
 std::vector<int64_t> BatchSizes(const Loader& loader) {
   std::vector<int64_t> sizes;
-  for (const Batch& batch : loader.Epoch(0)) sizes.push_back(batch.labels.dim(0));
+  for (const Batch& batch : loader.Epoch(0)) sizes.push_back(batch.targets.dim(0));
   return sizes;
 }
 
@@ -107,11 +107,11 @@ TEST(LoaderTest, ScalesEveryPixelValueAsADivisionBy255Does) {
   const Loader loader(Tensor::FromVector(pixels, {5, 256}), Labels(5),
                       {.batch_size = 5, .scale = true});
   const Batch batch = loader.Epoch(0).At(0);
-  ASSERT_EQ(batch.images.dtype(), DType::kFloat32);
-  ASSERT_EQ(batch.images.shape(), (Shape{5, 256}));
-  EXPECT_EQ(batch.labels.dtype(), DType::kInt32);
+  ASSERT_EQ(batch.inputs.dtype(), DType::kFloat32);
+  ASSERT_EQ(batch.inputs.shape(), (Shape{5, 256}));
+  EXPECT_EQ(batch.targets.dtype(), DType::kInt32);
   for (size_t i = 0; i < pixels.size(); ++i) {
-    EXPECT_EQ(batch.images.data<float>()[i], static_cast<float>(pixels[i]) / 255.0f) << i;
+    EXPECT_EQ(batch.inputs.data<float>()[i], static_cast<float>(pixels[i]) / 255.0f) << i;
   }
 }
 
@@ -120,9 +120,9 @@ TEST(LoaderTest, ScalesOddSizesAndShuffledExamples) {
                       {.batch_size = 7, .shuffle = true, .seed = 4, .scale = true});
   int64_t seen = 0;
   for (const Batch& batch : loader.Epoch(2)) {
-    for (int64_t i = 0; i < batch.labels.size(); ++i, ++seen) {
-      const int label = batch.labels.at<int32_t>({i});
-      EXPECT_EQ(batch.images.at<float>({i, 2, 0}), static_cast<float>((3 * label + 2) % 256) / 255);
+    for (int64_t i = 0; i < batch.targets.size(); ++i, ++seen) {
+      const int label = batch.targets.at<int32_t>({i});
+      EXPECT_EQ(batch.inputs.at<float>({i, 2, 0}), static_cast<float>((3 * label + 2) % 256) / 255);
     }
   }
   EXPECT_EQ(seen, 50);
@@ -134,8 +134,8 @@ TEST(LoaderTest, TakesAnyTypesAndShapes) {
   const Loader loader(sequences, targets, {.batch_size = 2});
   const Batch batch = loader.Epoch(0).At(1);
   EXPECT_EQ(batch.index, 1);
-  EXPECT_TRUE(BitwiseEqual(batch.images, sequences.Narrow(0, 2, 2)));
-  EXPECT_TRUE(BitwiseEqual(batch.labels, targets.Narrow(0, 2, 2)));
+  EXPECT_TRUE(BitwiseEqual(batch.inputs, sequences.Narrow(0, 2, 2)));
+  EXPECT_TRUE(BitwiseEqual(batch.targets, targets.Narrow(0, 2, 2)));
 }
 
 TEST(LoaderTest, TakesStridedTensors) {
@@ -143,7 +143,7 @@ TEST(LoaderTest, TakesStridedTensors) {
   EXPECT_EQ(LabelsOfEpoch(loader, 0).size(), 10u);
   const Tensor wide = Tensor::Arange(0, 12).Reshape({3, 4});
   const Batch batch = Loader(wide.T(), Labels(4), {.batch_size = 2}).Epoch(0).At(1);
-  EXPECT_TRUE(BitwiseEqual(batch.images, wide.T().Narrow(0, 2, 2)));
+  EXPECT_TRUE(BitwiseEqual(batch.inputs, wide.T().Narrow(0, 2, 2)));
 }
 
 TEST(LoaderTest, BatchesMayBeKeptAndWrittenTo) {
@@ -154,10 +154,10 @@ TEST(LoaderTest, BatchesMayBeKeptAndWrittenTo) {
     for (const Batch& batch : loader.Epoch(0)) kept.push_back(batch);
   }
   ASSERT_EQ(kept.size(), 3u);
-  kept[0].images.Fill(0);
+  kept[0].inputs.Fill(0);
   for (int i = 1; i < 3; ++i) {
-    EXPECT_TRUE(BitwiseEqual(kept[i].images, images.Narrow(0, 2 * i, 2)));
-    EXPECT_FALSE(kept[i].images.SharesStorage(images));
+    EXPECT_TRUE(BitwiseEqual(kept[i].inputs, images.Narrow(0, 2 * i, 2)));
+    EXPECT_FALSE(kept[i].inputs.SharesStorage(images));
   }
   EXPECT_TRUE(BitwiseEqual(images, Images(6)));
 }
@@ -165,16 +165,16 @@ TEST(LoaderTest, BatchesMayBeKeptAndWrittenTo) {
 TEST(LoaderTest, AnEpochOutlivesItsLoader) {
   const EpochBatches epoch = MakeLoader(10, {.batch_size = 4}).Epoch(0);
   EXPECT_EQ(epoch.size(), 3);
-  EXPECT_THAT(epoch.At(2).labels.ToVector<int32_t>(), ElementsAre(8, 9));
+  EXPECT_THAT(epoch.At(2).targets.ToVector<int32_t>(), ElementsAre(8, 9));
 }
 
 TEST(LoaderTest, SteadyEpochsAskTheSystemForNothing) {
   const Loader loader(Tensor::Zeros({1000, 28, 28, 1}, DType::kUInt8), Labels(1000),
                       {.batch_size = 128, .shuffle = true, .scale = true});
-  for (const Batch& batch : loader.Epoch(0)) EXPECT_TRUE(batch.images.OwnsStorage());
+  for (const Batch& batch : loader.Epoch(0)) EXPECT_TRUE(batch.inputs.OwnsStorage());
   const PoolStatistics before = GetPoolStatistics();
   for (int epoch = 1; epoch < 5; ++epoch) {
-    for (const Batch& batch : loader.Epoch(epoch)) EXPECT_TRUE(batch.images.OwnsStorage());
+    for (const Batch& batch : loader.Epoch(epoch)) EXPECT_TRUE(batch.inputs.OwnsStorage());
   }
   const PoolStatistics after = GetPoolStatistics();
   EXPECT_EQ(after.system_allocations, before.system_allocations);
@@ -190,16 +190,16 @@ TEST(LoaderTest, MisuseThrows) {
   EXPECT_THAT(make(4, {.batch_size = -3}),
               ThrowsMessage<Error>(StrEq("[loader] batch_size is -3, expected at least 1")));
   EXPECT_THAT([] { Loader(Images(4), Labels(5)); },
-              ThrowsMessage<Error>(StrEq("[loader] images [4,3,1] and labels [5] differ in their "
+              ThrowsMessage<Error>(StrEq("[loader] inputs [4,3,1] and targets [5] differ in their "
                                          "number of examples")));
   EXPECT_THAT([] { Loader(Images(4).Narrow(0, 0, 0), Labels(4).Narrow(0, 0, 0)); },
-              ThrowsMessage<Error>(StrEq("[loader] there are no examples: images [0,3,1]")));
+              ThrowsMessage<Error>(StrEq("[loader] there are no examples: inputs [0,3,1]")));
   EXPECT_THAT([] { Loader(Tensor(), Labels(4)); },
-              ThrowsMessage<Error>(StrEq("[loader] images need a first axis, of examples")));
+              ThrowsMessage<Error>(StrEq("[loader] inputs need a first axis, of examples")));
   EXPECT_THAT([] { Loader(Images(1), Tensor::Ones({})); },
-              ThrowsMessage<Error>(StrEq("[loader] labels need a first axis, of examples")));
+              ThrowsMessage<Error>(StrEq("[loader] targets need a first axis, of examples")));
   EXPECT_THAT([] { Loader(Labels(4), Labels(4), {.scale = true}); },
-              ThrowsMessage<Error>(StrEq("[loader] scale needs uint8 images, not int32")));
+              ThrowsMessage<Error>(StrEq("[loader] scale needs uint8 inputs, not int32")));
   EXPECT_THAT(make(4, {.limit = 5}),
               ThrowsMessage<Error>(StrEq("[loader] limit is 5 of 4 examples")));
   EXPECT_THAT(make(4, {.limit = -1}), Throws<Error>());

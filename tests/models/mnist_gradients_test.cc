@@ -43,8 +43,8 @@ void ExpectGradientsAgree(Model fast, Model exact, int64_t batch_size) {
   const Batch batch = loader.Epoch(0).At(0);
   exact.Visit(ToFloat64());
   const std::vector<NamedParameter> names = NamedParameters(fast);
-  const std::vector<Tensor> a = Gradients(fast, batch.images, batch.labels);
-  const std::vector<Tensor> b = Gradients(exact, batch.images.To(DType::kFloat64), batch.labels);
+  const std::vector<Tensor> a = Gradients(fast, batch.inputs, batch.targets);
+  const std::vector<Tensor> b = Gradients(exact, batch.inputs.To(DType::kFloat64), batch.targets);
   ASSERT_EQ(a.size(), b.size());
   for (size_t i = 0; i < a.size(); ++i) {
     const std::vector<double> x = a[i].ToVector<double>(), y = b[i].ToVector<double>();

@@ -41,6 +41,12 @@ done
 [[ $(without_seconds "$(tail -n 1 "$scratch/out")") == "$(without_seconds "$line")" ]] ||
   fail "progress changes the result: $(tail -n 1 "$scratch/out")"
 
+# ---- --help lists the program's own flags and those that all models have. ----
+"$mnist" --help >"$scratch/out" || true
+for flag in --model --seed; do
+  grep -q -- "$flag (" "$scratch/out" || fail "no $flag in $(cat "$scratch/out")"
+done
+
 # ---- Saved weights: the same test result when loaded, and training goes on from there. ----
 result() { sed -E 's/ epochs=.*//' <<<"$1"; }
 mkdir "$scratch/run"

@@ -209,7 +209,7 @@ TEST(FitTest, TheLogarithmOfANegativeStopsBeforeTheStep) {
   Training t;
   t.objective = [&t](const Batch& batch) {
     Outcome outcome = Classification(t.model)(batch);
-    if (batch.index == 2) outcome.loss = outcome.loss + Mean(Log(Mean(batch.images) - 5));
+    if (batch.index == 2) outcome.loss = outcome.loss + Mean(Log(Mean(batch.inputs) - 5));
     return outcome;
   };
   ExpectStopsBeforeStepThree(t, "[log]", __FILE__);
@@ -295,13 +295,69 @@ TEST(FitTest, PrintsOnePlainLineAnEpochWhereThereIsNoTerminal) {
 TEST(FitTest, ShowsNoAccuracyWhereThereIsNone) {
   Training t;
   t.objective = [&t](const Batch& batch) {
-    return Outcome{.loss = Mean(Square(t.model(batch.images))), .correct = {}};
+    return Outcome{.loss = Mean(Square(t.model(batch.inputs))), .correct = {}};
   };
   const OutputFile out;
   const FitResult result = t.Run({.epochs = 1, .out = out.file()});
   EXPECT_EQ(out.Text().find("accuracy"), std::string::npos) << out.Text();
   EXPECT_GT(result.training.loss, 0);
-  EXPECT_GT(EvaluateObjective(t.objective, t.loader).loss, 0);
+  EXPECT_LT(result.training.accuracy, 0);
+  const Metrics metrics = EvaluateObjective(t.objective, t.loader);
+  EXPECT_GT(metrics.loss, 0);
+  EXPECT_LT(metrics.accuracy, 0);
+}
+
+TEST(FitTest, ClipsTheGradientsOfEveryStep) {
+  for (const bool clipped : {false, true}) {
+    Training t;  // plain gradient descent: a step is as long as the rate times the norm
+    const std::vector<Tensor> before = Clones(t.parameters);
+    t.loader = Loader(t.data.images, t.data.labels, {.batch_size = 60});
+    t.Run({.clip_norm = clipped ? 0.01 : 0, .quiet = true});
+    double squares = 0;
+    for (size_t i = 0; i < before.size(); ++i) {
+      const Variable step = Variable(t.parameters[i].value()) - Variable(before[i]);
+      squares += Sum(Square(step)).item<double>();
+    }
+    if (clipped) {
+      EXPECT_NEAR(std::sqrt(squares), 0.1 * 0.01, 1e-6);
+    } else {
+      EXPECT_GT(std::sqrt(squares), 0.1 * 0.05);
+    }
+  }
+  Training t;
+  EXPECT_EQ(ThrownMessage([&] { t.Run({.clip_norm = -1}); }), "[fit] clip_norm is -1");
+}
+
+TEST(FitTest, KeepsTheParametersOfTheBestEpoch) {
+  const std::vector<double> losses{0.9, 0.5, std::nan(""), 0.5, 0.7};
+  for (const bool keep_best : {false, true}) {
+    Training t;
+    std::vector<std::vector<Tensor>> weights;
+    const FitResult result = t.Run({.epochs = 5,
+                                    .quiet = true,
+                                    .validate =
+                                        [&] {
+                                          weights.push_back(Clones(t.parameters));
+                                          return Metrics{.loss = losses[weights.size() - 1]};
+                                        },
+                                    .keep_best = keep_best});
+    EXPECT_EQ(result.epochs, 5);
+    EXPECT_EQ(result.best_epoch, keep_best ? 2 : 0);
+    EXPECT_EQ(result.best.loss, keep_best ? 0.5 : 0);
+    ExpectSameBits(Clones(t.parameters), weights[keep_best ? 1 : 4]);
+    EXPECT_FALSE(BitwiseEqual(weights[1][0], weights[3][0]));
+  }
+  Training t;
+  EXPECT_EQ(ThrownMessage([&] { t.Run({.keep_best = true}); }), "[fit] keep_best needs validate");
+}
+
+TEST(FitTest, KeepsTheLastParametersWhereNoEpochHasAFiniteLoss) {
+  Training t, plain;
+  const FitResult result = t.Run(
+      {.quiet = true, .validate = [] { return Metrics{.loss = std::nan("")}; }, .keep_best = true});
+  plain.Run({.quiet = true});
+  EXPECT_EQ(result.best_epoch, 0);
+  ExpectSameBits(Clones(t.parameters), Clones(plain.parameters));
 }
 
 volatile std::sig_atomic_t own_handler_calls = 0;
@@ -357,6 +413,18 @@ TEST(FitInterruptTest, StopsAfterTheStepAndRestoresTheHandlers) {
     std::signal(SIGINT, before_int);
     std::signal(SIGTERM, before_term);
   }
+}
+
+TEST(FitInterruptTest, KeepsTheBestEpochBeforeIt) {
+  Training t, one;
+  t.objective = Raising(t, SIGINT, 6);
+  const auto validate = [&] { return EvaluateObjective(one.objective, t.loader); };
+  const FitResult result =
+      t.Run({.epochs = 3, .quiet = true, .validate = validate, .keep_best = true});
+  one.Run({.epochs = 1, .quiet = true});
+  EXPECT_TRUE(result.interrupted);
+  EXPECT_EQ(result.best_epoch, 1);
+  ExpectSameBits(Clones(t.parameters), Clones(one.parameters));
 }
 
 TEST(FitInterruptTest, HandlersAreRestoredAfterAnError) {

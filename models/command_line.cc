@@ -1,0 +1,110 @@
+#include "models/command_line.h"
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/flags/usage_config.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "data/formats/file.h"
+#include "nn/save.h"
+#include "nn/train/interrupt.h"
+#include "tensor/parallel.h"
+
+ABSL_FLAG(int64_t, batch_size, 0, "examples per step; 0: the model's");
+ABSL_FLAG(double, learning_rate, 0, "0: the model's");
+ABSL_FLAG(uint64_t, seed, 1, "of the initial weights and of the data's order");
+ABSL_FLAG(int, threads, 0, "0: one per core");
+ABSL_FLAG(bool, quiet, false, "print only the last line");
+ABSL_FLAG(std::string, load, "",
+          "safetensors file with the weights to begin with, as --save writes it");
+ABSL_FLAG(std::string, save, "",
+          "safetensors file to write the weights to after training, Ctrl-C included");
+
+namespace wengert {
+namespace {
+
+absl::Status CheckFlags() {
+  const int threads = absl::GetFlag(FLAGS_threads);
+  absl::Status status =
+      CheckNotNegative({{"batch_size", absl::GetFlag(FLAGS_batch_size)}, {"threads", threads}});
+  if (!status.ok()) return status;
+  constexpr int kMostThreads = 1024;
+  if (threads > kMostThreads) {
+    return absl::InvalidArgumentError(absl::StrCat("--threads: at most ", kMostThreads));
+  }
+  const double rate = absl::GetFlag(FLAGS_learning_rate);
+  if (!(rate >= 0 && std::isfinite(rate))) {
+    return absl::InvalidArgumentError(absl::StrCat("--learning_rate=", rate, " is not a rate"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckNotNegative(
+    std::initializer_list<std::pair<std::string_view, int64_t>> names_and_values) {
+  for (const auto& [name, value] : names_and_values) {
+    if (value < 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--", std::string(name), "=", value, " is negative"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LoadWeights(const std::vector<NamedParameter>& weights) {
+  if (const std::string path = absl::GetFlag(FLAGS_load); !path.empty()) {
+    if (absl::Status status = Load(weights, path); !status.ok()) return status;
+  }
+  if (const std::string path = absl::GetFlag(FLAGS_save); !path.empty()) {
+    // Begun and dropped.
+    if (const auto file = OutputFile::Create(path); !file.ok()) return file.status();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SaveWeights(const std::vector<NamedParameter>& weights) {
+  const std::string path = absl::GetFlag(FLAGS_save);
+  if (path.empty()) return absl::OkStatus();
+  absl::Status status = Save(weights, path);
+  if (status.ok() && !absl::GetFlag(FLAGS_quiet)) std::printf("Saved to %s\n", path.c_str());
+  return status;
+}
+
+int RunMain(int argc, char** argv, std::string_view name, std::string_view usage,
+            absl::FunctionRef<absl::StatusOr<int>()> run) {
+  const std::string program(name);
+  const auto fail = [&](const std::string& message) {
+    std::fprintf(stderr, "%s: %s\n", program.c_str(), message.c_str());
+    return EXIT_FAILURE;
+  };
+  absl::SetProgramUsageMessage(std::string(usage));
+  absl::FlagsUsageConfig config;  // else --help shows the flags of the program's own file only
+  config.contains_help_flags = [](absl::string_view file) {
+    return absl::StrContains(file, "models/");
+  };
+  absl::SetFlagsUsageConfig(config);
+  const std::vector<char*> arguments = absl::ParseCommandLine(argc, argv);
+  if (arguments.size() > 1) {
+    return fail(absl::StrCat("unexpected argument \"", arguments[1], "\""));
+  }
+  try {
+    const InterruptScope interrupt;  // before there are threads
+    if (absl::Status status = CheckFlags(); !status.ok()) {
+      return fail(std::string(status.message()));
+    }
+    if (const int threads = absl::GetFlag(FLAGS_threads); threads > 0) SetNumThreads(threads);
+    const absl::StatusOr<int> exit_code = run();
+    return exit_code.ok() ? *exit_code : fail(std::string(exit_code.status().message()));
+  } catch (const std::exception& error) {
+    return fail(error.what());
+  }
+}
+
+}  // namespace wengert

@@ -1,0 +1,37 @@
+#include "models/recipe.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace wengert::mnist {
+
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(std::string_view name,
+                                                         std::vector<Parameter> parameters,
+                                                         double learning_rate) {
+  const auto rate = [&](double standard) { return learning_rate > 0 ? learning_rate : standard; };
+  if (name == "sgd") {
+    return std::make_unique<Sgd>(std::move(parameters), Sgd::Options{.learning_rate = rate(0.01)});
+  }
+  if (name == "momentum") {
+    return std::make_unique<Sgd>(std::move(parameters),
+                                 Sgd::Options{.learning_rate = rate(0.01), .momentum = 0.9});
+  }
+  if (name == "rmsprop") {
+    return std::make_unique<RmsProp>(std::move(parameters),
+                                     RmsProp::Options{.learning_rate = rate(1e-3)});
+  }
+  if (name == "adam") {
+    return std::make_unique<Adam>(std::move(parameters),
+                                  Adam::Options{.learning_rate = rate(1e-3)});
+  }
+  return absl::InvalidArgumentError(absl::StrCat("unknown optimizer \"", std::string(name),
+                                                 "\"; known: sgd, momentum, rmsprop, adam"));
+}
+
+absl::StatusOr<Schedule> MakeSchedule(std::string_view name) {
+  if (name == "constant") return nullptr;
+  if (name == "cosine") return &CosineDecay;
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown schedule \"", std::string(name), "\"; known: constant, cosine"));
+}
+
+}  // namespace wengert::mnist

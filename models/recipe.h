@@ -1,0 +1,61 @@
+// A classifier of MNIST's digits with how it is trained unless flags say otherwise.
+#ifndef WENGERT_MODELS_RECIPE_H_
+#define WENGERT_MODELS_RECIPE_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "nn/module.h"
+#include "nn/optimizers.h"
+#include "nn/summary.h"
+#include "nn/train/fit.h"
+
+namespace wengert::mnist {
+
+struct Recipe {
+  std::string model;
+  std::string optimizer;  // sgd, momentum, rmsprop, adam
+  int64_t batch_size;
+  int64_t epochs;
+  std::string schedule = "constant";  // of the learning rate: constant, cosine
+  double learning_rate = 0;           // 0: the optimizer's default (Keras's)
+  double clip_norm = 0;               // of all gradients together; 0: no limit
+};
+struct Model {
+  Recipe recipe;
+  std::function<Variable(const Variable&)> forward;  // images to logits [N, 10]
+  std::vector<Parameter> parameters;
+  std::vector<NamedParameter> weights;  // the same, to save and load
+  ModelSummary summary;                 // for one batch
+};
+
+// `image`: the shape in which `net` reads an image.
+template <class Net>
+Model Wrap(Net net, const Recipe& recipe, const Shape& image = {28, 28, 1}) {
+  auto shared = std::make_shared<Net>(std::move(net));
+  Shape input = Shape::Filled(1 + image.rank(), recipe.batch_size);
+  std::copy(image.begin(), image.end(), input.begin() + 1);
+  return {.recipe = recipe,
+          .forward = [shared](const Variable& images) { return (*shared)(images); },
+          .parameters = Parameters(*shared),
+          .weights = NamedParameters(*shared),
+          .summary = Summary(*shared, input)};
+}
+
+// By name: sgd, momentum, rmsprop or adam. `learning_rate` 0: the optimizer's default.
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(std::string_view name,
+                                                         std::vector<Parameter> parameters,
+                                                         double learning_rate);
+// By name: constant, which is null, or cosine.
+absl::StatusOr<Schedule> MakeSchedule(std::string_view name);
+
+}  // namespace wengert::mnist
+
+#endif  // WENGERT_MODELS_RECIPE_H_

@@ -1,0 +1,18 @@
+// Bounds on gradients, against the explosions of recurrent networks.
+#ifndef WENGERT_NN_GRADIENT_CLIPPING_H_
+#define WENGERT_NN_GRADIENT_CLIPPING_H_
+
+#include <vector>
+
+#include "autograd/variable.h"
+
+namespace wengert {
+
+// Scales all gradients by one factor so that their global norm, the square root of the sum of the
+// squares of all elements, is at most max_norm (Pascanu et al. 2013). Returns the norm before. When
+// that is not finite, the gradients stay as they are. Throws Error unless max_norm is above 0.
+double ClipByGlobalNorm(std::vector<Variable>& gradients, double max_norm);
+
+}  // namespace wengert
+
+#endif  // WENGERT_NN_GRADIENT_CLIPPING_H_
