@@ -1,5 +1,8 @@
 #include "benchmarks/recurrent_step.h"
 
+#include <vector>
+
+#include "absl/strings/str_cat.h"
 #include "autograd/grad.h"
 #include "ops/ops.h"
 
@@ -31,12 +34,13 @@ Variable Composed(const nn::RnnCell& cell, const Variable& x, const nn::HiddenSt
 
 }  // namespace
 
+std::string NameOf(const RecurrentShape& s) {
+  return absl::StrCat(s.in, "x", s.hidden, "/T", s.steps, "/N", s.batch);
+}
+
 template <class Cell>
 RecurrentStep<Cell>::RecurrentStep(const RecurrentShape& s, RecurrentPath path)
-    : options{.in = s.in, .hidden = s.hidden},
-      cell(options, generator),
-      initial(cell.Zero(s.batch)),
-      path_(path) {
+    : cell({.in = s.in, .hidden = s.hidden}, generator), initial(cell.Zero(s.batch)), path_(path) {
   x = Normal({s.batch, s.steps, s.in}, generator).value();
   dy = Normal({s.batch, s.steps, s.hidden}, generator).value();
 }

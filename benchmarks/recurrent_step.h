@@ -4,7 +4,7 @@
 #define WENGERT_BENCHMARKS_RECURRENT_STEP_H_
 
 #include <cstdint>
-#include <vector>
+#include <string>
 
 #include "nn/recurrent.h"
 
@@ -13,6 +13,9 @@ namespace wengert {
 struct RecurrentShape {
   int64_t in, hidden, steps, batch;
 };
+
+// "128x256/T64/N32"
+std::string NameOf(const RecurrentShape& shape);
 
 enum class RecurrentPath {
   kFused,     // the layer: one op for the sequence
@@ -26,11 +29,9 @@ class RecurrentStep {
   // Returns the first gradient's first element, so that nothing is left out.
   double Run();
 
-  // For other inputs than normal numbers; x and dy: [N, T, in] and [N, T, hidden].
-  Tensor x, dy;
-  nn::CellOptions options;
   Generator generator{1};
   Cell cell;
+  Tensor x, dy;  // normal numbers, [N, T, in] and [N, T, hidden]
   typename Cell::State initial;
 
  private:

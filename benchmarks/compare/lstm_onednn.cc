@@ -29,10 +29,6 @@ using Step = RecurrentStep<nn::LstmCell>;
 constexpr RecurrentShape kShapes[] = {{128, 256, 64, 32}, {28, 128, 28, 128}};
 constexpr int kWarmUp = 10;
 
-std::string NameOf(const RecurrentShape& s) {
-  return absl::StrCat(s.in, "x", s.hidden, "/T", s.steps, "/N", s.batch);
-}
-
 Tensor TimeFirst(const Tensor& x) { return x.Permute({1, 0, 2}).Contiguous(); }
 
 // oneDNN's layer on the weights and inputs of a step of ours.
