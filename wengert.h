@@ -17,6 +17,7 @@
 #include "nn/optimizers.h"
 #include "nn/recurrent.h"
 #include "nn/save.h"
+#include "nn/recurrent_layouts.h"
 #include "nn/sequential.h"
 #include "nn/summary.h"
 #include "nn/train/fit.h"
