@@ -18,7 +18,7 @@ using nn::Gru, nn::Lstm, nn::Rnn;
 
 std::vector<float> Values(const Variable& v) { return v.value().ToVector<float>(); }
 
-// Two layers: the first gives ones, the second what it gets. So the outputs are the mask.
+// Layers that give what they get: of ones, the outputs are the mask.
 Rnn MaskProbe(bool variational, int64_t layers = 2) {
   Generator rng(1);
   Rnn rnn({.in = 8,
@@ -30,10 +30,9 @@ Rnn MaskProbe(bool variational, int64_t layers = 2) {
           rng);
   Tensor identity = Tensor::Zeros({8, 8});
   for (int64_t i = 0; i < 8; ++i) identity.mutable_data<float>()[9 * i] = 1;
-  for (size_t i = 0; i < rnn.cells.size(); ++i) {
-    rnn.cells[i].weight_ih.Set(i == 0 ? Tensor::Zeros({8, 8}) : identity);
-    rnn.cells[i].weight_hh.Set(Tensor::Zeros({8, 8}));
-    rnn.cells[i].bias.Set(Tensor::Full({8}, i == 0 ? 1 : 0));
+  for (nn::RnnCell& cell : rnn.cells) {
+    cell.weight_ih.Set(identity);
+    cell.weight_hh.Set(Tensor::Zeros({8, 8}));
   }
   return rnn;
 }
@@ -122,6 +121,41 @@ TEST(RecurrentOptionsTest, GiveInitialValues) {
   EXPECT_EQ(Values(gru.Zero(3).h), std::vector<float>(6));
 }
 
+// Ba et al. (2016), equations 20 to 22, here with gains on both products and a bias after them.
+TEST(RecurrentOptionsTest, LayerNormNormalizesBothProductsAndTheCell) {
+  Generator rng(1);
+  nn::LstmCell cell({.in = 3, .hidden = 4, .layer_norm = true}, rng);
+  nn::GruCell gru({.in = 3, .hidden = 4, .layer_norm = true}, rng);
+  for (Parameter& p : Parameters(cell)) p.Set(Normal(p.shape(), rng));
+  for (Parameter& p : Parameters(gru)) p.Set(Normal(p.shape(), rng));
+  const Variable x = Normal({5, 3}, rng), h = Normal({5, 4}, rng), c = Normal({5, 4}, rng);
+  const auto normal = [](const Variable& v) {
+    const Variable centered = v - Mean(v, 1, kKeepDims);
+    return centered / Sqrt(Mean(centered * centered, 1, kKeepDims) + 1e-5);
+  };
+  const auto expect_near = [](const Variable& a, const Variable& b) {
+    const std::vector<float> left = Values(a), right = Values(b);
+    ASSERT_EQ(left.size(), right.size());
+    for (size_t i = 0; i < left.size(); ++i) EXPECT_NEAR(left[i], right[i], 1e-5);
+  };
+  const auto part = [](const Variable& v, int64_t gate) { return Narrow(v, -1, 4 * gate, 4); };
+  const Variable gates = normal(MatMul(x, cell.weight_ih)) * cell.norm_ih.weight +
+                         normal(MatMul(h, cell.weight_hh)) * cell.norm_hh.weight + cell.bias;
+  const LstmState next = cell(x, {h, c});
+  const Variable new_c =
+      Sigmoid(part(gates, 1)) * c + Sigmoid(part(gates, 0)) * Tanh(part(gates, 2));
+  expect_near(next.c, new_c);
+  expect_near(next.h, Sigmoid(part(gates, 3)) *
+                          Tanh(normal(new_c) * cell.norm_c.weight + cell.norm_c.bias));
+
+  const Variable from_x = normal(MatMul(x, gru.weight_ih)) * gru.norm_ih.weight + gru.bias;
+  const Variable from_h = normal(MatMul(h, gru.weight_hh)) * gru.norm_hh.weight;
+  const Variable r = Sigmoid(part(from_x, 0) + part(from_h, 0));
+  const Variable z = Sigmoid(part(from_x, 1) + part(from_h, 1));
+  const Variable n = Tanh(part(from_x, 2) + r * (part(from_h, 2) + gru.bias_hn));
+  expect_near(gru(x, {h}).h, (1 - z) * n + z * h);
+}
+
 void ExpectHas(const std::string& text, const std::string& part) {
   EXPECT_NE(text.find(part), std::string::npos) << "\"" << text << "\" lacks \"" << part << "\"";
 }
@@ -157,7 +191,8 @@ TEST(RecurrentErrorsTest, NameShapesTheLineAndTheLayer) {
   EXPECT_REFUSED(lstm(x, {.lengths = Tensor::Ones({2})}), "not float32[2]");
   // A cell's step, by the ops inside it.
   EXPECT_REFUSED(lstm.cells[0](Tensor::Ones({2, 4}), {state, state}), "[matmul]");
-  EXPECT_REFUSED(lstm.cells[0].Run(Tensor::Ones({2, 5, 2}), {state, state}), "[lstm_sequence] wants x [N, T, F]");
+  EXPECT_REFUSED(lstm.cells[0].Run(Tensor::Ones({2, 5, 2}), {state, state}),
+                 "[lstm_sequence] wants x [N, T, F]");
   Gru normalized({.in = 3, .hidden = 4, .layer_norm = true}, rng);
   NamedParameters(normalized, "net");
   const std::string text = ThrownMessage([&] {
