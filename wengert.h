@@ -16,6 +16,7 @@
 #include "nn/module.h"
 #include "nn/optimizers.h"
 #include "nn/recurrent.h"
+#include "nn/recurrent_layouts.h"
 #include "nn/save.h"
 #include "nn/sequential.h"
 #include "nn/summary.h"

@@ -266,5 +266,17 @@ class Evaluation {
 
 void Run(VariableSpan targets, bool final) { Evaluation(targets, {}, final).Run(); }
 void RunPending(absl::Span<Node* const> nodes) { Evaluation({}, nodes, false).Run(); }
+void RunDetached(uint64_t since) {
+  std::vector<Node*> detached;
+  const std::vector<Node*>& pending = PendingList::Get().nodes;
+  for (size_t i = pending.size(); i-- > 1;) {
+    Node* node = pending[i];
+    if (!node) continue;
+    if (node->sequence < since) break;
+    const bool detaches = !node->op->differentiable && node->op->makes_outputs;
+    if (detaches && node->inputs()[0].output().defined()) detached.push_back(node);
+  }
+  if (!detached.empty()) RunPending(detached);
+}
 
 }  // namespace wengert::internal

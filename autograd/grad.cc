@@ -354,6 +354,7 @@ std::vector<Variable> Grad(VariableSpan outputs, VariableSpan inputs, const Grad
 ValueAndGradients ValueAndGrad(absl::FunctionRef<Variable()> f,
                                absl::Span<const Parameter> parameters) {
   const NoGradGuard with_grad(/*no_grad=*/false);
+  const uint64_t first = thread_state.next_sequence;
   std::vector<Variable> leaves;
   leaves.reserve(parameters.size());
   for (const Parameter& parameter : parameters) leaves.push_back(parameter.variable());
@@ -362,6 +363,7 @@ ValueAndGradients ValueAndGrad(absl::FunctionRef<Variable()> f,
   std::vector<Variable> gradients = Grad(VariableSpan(results), leaves, {.unused = Unused::kZero});
   for (Variable& gradient : gradients) results.push_back(std::move(gradient));
   internal::Run(results, /*final=*/true);
+  internal::RunDetached(first);  // what f carries on to its next call
   ValueAndGradients out{.value = std::move(results[0])};
   out.gradients.assign(std::make_move_iterator(results.begin() + 1),
                        std::make_move_iterator(results.end()));

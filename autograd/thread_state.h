@@ -36,6 +36,9 @@ inline bool Eager() {
 // Runs everything below `targets`. With `final`, no gradient will be taken through the graph again:
 // values are dropped after their last reader, and the targets let go of the tape.
 void Run(VariableSpan targets, bool final);
+// Computes what was detached since the node of this number, of values that are computed now. While
+// it waits, such a copy would hold the tape below it.
+void RunDetached(uint64_t since);
 // Runs these nodes; what nobody outside them refers to is dropped again.
 void RunPending(absl::Span<Node* const> nodes);
 

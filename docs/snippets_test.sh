@@ -22,4 +22,5 @@ awk '
     if (blocks < 20) { print "only " blocks + 0 " blocks were found"; ++failures }
     exit failures > 0
   }
-' docs/concepts_test.cc docs/extending_test.cc docs/mnist_example.cc README.md CONTRIBUTING.md docs/concepts.md
+' docs/concepts_test.cc docs/extending_test.cc docs/mnist_example.cc docs/sequences_test.cc \
+  README.md CONTRIBUTING.md docs/concepts.md docs/sequences.md

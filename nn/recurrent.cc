@@ -169,15 +169,16 @@ template <class Cell>
 typename Recurrent<Cell>::Output Recurrent<Cell>::operator()(const Variable& x, const Call& call,
                                                              SourceLocation where) const {
   const WhereScope scope(where);
-  if (x.rank() != 3 || x.dim(2) != options.in) {
-    Error error(Cell::kName,
-                absl::StrCat("wants [N, T, ", options.in, "], not ", ToString(x.shape())));
+  const auto refuse = [&](const std::string& message) {
+    Error error(Cell::kName, message);
     error.AddPlace(where, LayerPath(VariableSpan(&cells[0].weight_ih.variable(), 1)));
     throw error;
+  };
+  if (x.rank() != 3 || x.dim(2) != options.in) {
+    refuse(absl::StrCat("wants [N, T, ", options.in, "], not ", ToString(x.shape())));
   }
   if (!call.initial.empty() && call.initial.size() != cells.size()) {
-    throw Error(Cell::kName,
-                absl::StrCat(call.initial.size(), " initial states for ", cells.size(), " cells"));
+    refuse(absl::StrCat(call.initial.size(), " initial states for ", cells.size(), " cells"));
   }
   const int64_t n = x.dim(0);
   const size_t directions = options.bidirectional ? 2 : 1;

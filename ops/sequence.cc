@@ -47,15 +47,16 @@ Scanned ScanOver(Variable x, States state, ScanStep step, bool reverse, const Va
   return {Stack(outputs, 1), std::move(state)};
 }
 
-[[noreturn]] void Throw(std::string_view op, const std::string& message, const Variable& x,
+// `reads`: whose parameter the text names, if it is one.
+[[noreturn]] void Throw(std::string_view op, const std::string& message, const Variable& reads,
                         SourceLocation where) {
   Error error(op, message);
-  internal::RethrowWithPlace(error, {&x, 1}, where);
+  internal::RethrowWithPlace(error, {&reads, 1}, where);
 }
 
 // The lengths as int64, after a look at each.
 Tensor CheckLengths(std::string_view op, const Variable& x, const Tensor& lengths,
-                    SourceLocation where) {
+                    const Variable& reads, SourceLocation where) {
   if (!lengths.defined()) return lengths;
   const int64_t n = x.dim(0), steps = x.dim(1);
   if (lengths.shape() != Shape{n} || IsFloating(lengths.dtype()) ||
@@ -63,7 +64,7 @@ Tensor CheckLengths(std::string_view op, const Variable& x, const Tensor& length
     Throw(op,
           absl::StrCat("lengths must be integers [", n, "], not ",
                        std::string(Name(lengths.dtype())), ToString(lengths.shape())),
-          x, where);
+          reads, where);
   }
   const std::vector<int64_t> values = lengths.ToVector<int64_t>();
   for (size_t i = 0; i < values.size(); ++i) {
@@ -71,15 +72,17 @@ Tensor CheckLengths(std::string_view op, const Variable& x, const Tensor& length
       Throw(op,
             absl::StrCat("lengths[", i, "] is ", values[i], ", but must be 1 to ", steps,
                          ", the steps of ", ToString(x.shape())),
-            x, where);
+            reads, where);
     }
   }
   return Tensor::FromVector(values);
 }
 
-void CheckSteps(std::string_view op, const Variable& x, SourceLocation where) {
+void CheckSteps(std::string_view op, const Variable& x, const Variable& reads,
+                SourceLocation where) {
   if (x.rank() < 2 || x.dim(1) < 1) {
-    Throw(op, absl::StrCat("wants [N, T, ...] with T >= 1, not ", ToString(x.shape())), x, where);
+    Throw(op, absl::StrCat("wants [N, T, ...] with T >= 1, not ", ToString(x.shape())), reads,
+          where);
   }
 }
 
@@ -296,7 +299,7 @@ template <class O>
 void CheckSequence(int64_t gates, const Variable& x, const RecurrentParameters& p,
                    std::initializer_list<const Variable*> states, SourceLocation where) {
   constexpr std::string_view kName = O::kName;
-  CheckSteps(kName, x, where);
+  CheckSteps(kName, x, p.weight_hh, where);
   const int64_t hidden = p.weight_hh.rank() == 2 ? p.weight_hh.dim(0) : 0;
   const int64_t width = gates * hidden;
   if (hidden < 1 || p.weight_hh.dim(1) != width || x.rank() != 3 ||
@@ -326,7 +329,7 @@ void CheckSequence(int64_t gates, const Variable& x, const RecurrentParameters& 
             absl::StrCat("the initial state must be ", std::string(Name(x.dtype())),
                          ToString(Shape{x.dim(0), hidden}), ", not ",
                          std::string(Name(state->dtype())), ToString(state->shape())),
-            *state, where);
+            p.weight_hh, where);
     }
   }
 }
@@ -337,7 +340,7 @@ Scanned RecordSequence(const O& op, const Variable& x, const RecurrentParameters
                        const Variable& h0, std::vector<Variable> own, const ScanOptions& options,
                        SourceLocation where) {
   const WhereScope scope(where);
-  const Tensor lengths = CheckLengths(O::kName, x, options.lengths, where);
+  const Tensor lengths = CheckLengths(O::kName, x, options.lengths, /*reads=*/p.weight_hh, where);
   std::vector<Variable> inputs = {Transpose(ClearPadding(x, lengths), 0, 1), h0, p.weight_hh,
                                   p.weight_ih, p.bias};
   inputs.insert(inputs.end(), own.begin(), own.end());
@@ -359,15 +362,15 @@ Variable SequenceMask(const Variable& lengths, int64_t steps, SourceLocation whe
 
 Variable ClearPadding(const Variable& x, const Tensor& lengths, SourceLocation where) {
   if (!lengths.defined()) return x;
-  CheckSteps("clear_padding", x, where);
+  CheckSteps("clear_padding", x, x, where);
   const WhereScope scope(where);
-  const Tensor checked = CheckLengths("clear_padding", x, lengths, where);
+  const Tensor checked = CheckLengths("clear_padding", x, lengths, x, where);
   return Where(Widened(SequenceMask(checked, x.dim(1)), x), x, 0);
 }
 
 Scanned Scan(const Variable& x, std::vector<Variable> state, ScanStep step,
              const ScanOptions& options, SourceLocation where) {
-  CheckSteps("scan", x, where);
+  CheckSteps("scan", x, x, where);
   if (state.empty()) Throw("scan", "there is no state", x, where);
   for (size_t i = 0; i < state.size(); ++i) {
     if (state[i].rank() > 0 && state[i].dim(0) == x.dim(0)) continue;
@@ -376,7 +379,7 @@ Scanned Scan(const Variable& x, std::vector<Variable> state, ScanStep step,
                        x.dim(0), " rows of ", ToString(x.shape())),
           x, where);
   }
-  const Tensor lengths = CheckLengths("scan", x, options.lengths, where);
+  const Tensor lengths = CheckLengths("scan", x, options.lengths, x, where);
   const WhereScope scope(where);
   const auto checked = [&](const Variable& x_t, const States& before) {
     States next = step(x_t, before);

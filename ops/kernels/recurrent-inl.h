@@ -64,7 +64,8 @@ void ForwardPiece(const Sequence& s, const Tensor& weight, const Cell& cell, int
                                       .b_row = width,
                                       .b_column = 1,
                                       .c = product,
-                                      .c_row = product_row};
+                                      .c_row = product_row,
+                                      .rows_alike = true};
   for (int64_t step = 0; step < s.steps; ++step) {
     const int64_t t = s.TimeOf(step);
     SmallGemm(multiply);
@@ -106,7 +107,8 @@ void BackwardPiece(const Sequence& s, const Tensor& transposed_weight, const Cel
                                       .b_row = s.hidden,
                                       .b_column = 1,
                                       .c = from_product,
-                                      .c_row = h_row};
+                                      .c_row = h_row,
+                                      .rows_alike = true};
   for (int64_t step = s.steps; step-- > 0;) {
     const int64_t t = s.TimeOf(step);
     for (int64_t row = 0; row < rows; ++row) {

@@ -61,11 +61,12 @@ struct Panel {
 };
 
 // c[kRows, kVectors * lanes] (+)= a[kRows, depth] b[depth, kVectors * lanes]. Few sums wait for
-// each other's latency, so a small block holds several of each, over every kChains-th row of B.
-template <int kRows, int kVectors, class T>
+// each other's latency, so a small block holds several of each, over every kChains-th row of B,
+// unless it is to add up as a large one does.
+template <int kRows, int kVectors, class T, bool kOneChain>
 void Block(const Panel<T>& panel, const T* HWY_RESTRICT a, T* HWY_RESTRICT c) {
   constexpr int kSums = kRows * kVectors;
-  constexpr int kChains = kSums <= 2 ? 4 : kSums <= 4 ? 2 : 1;
+  constexpr int kChains = kOneChain || kSums > 4 ? 1 : kSums > 2 ? 2 : 4;
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -138,15 +139,20 @@ void Block(const Panel<T>& panel, const T* HWY_RESTRICT a, T* HWY_RESTRICT c) {
 template <class T>
 using BlockFunction = void (*)(const Panel<T>&, const T*, T*);
 
-template <class T, int... kIndex>
+// The block of kRows by kVectors; large ones have one chain anyway.
+template <int kRows, int kVectors, class T, bool kOneChain>
+constexpr BlockFunction<T> kBlock = &Block<kRows, kVectors, T, kOneChain && kRows * kVectors <= 4>;
+
+template <class T, bool kOneChain, int... kIndex>
 constexpr auto MakeBlocks(std::integer_sequence<int, kIndex...>) {
   struct Table {
     BlockFunction<T> of[kMaxRows * kMaxVectors];
   };
-  return Table{{&Block<kIndex / kMaxVectors + 1, kIndex % kMaxVectors + 1, T>...}};
+  return Table{{kBlock<kIndex / kMaxVectors + 1, kIndex % kMaxVectors + 1, T, kOneChain>...}};
 }
-template <class T>
-constexpr auto kBlocks = MakeBlocks<T>(std::make_integer_sequence<int, kMaxRows * kMaxVectors>());
+template <class T, bool kOneChain>
+constexpr auto kBlocks =
+    MakeBlocks<T, kOneChain>(std::make_integer_sequence<int, kMaxRows * kMaxVectors>());
 
 // All rows of A times a panel of `vectors` vectors. The rows are dealt to blocks evenly, so that no
 // block is left with one or two.
@@ -155,9 +161,10 @@ void MultiplyPanel(const GemmArguments<T>& g, const Panel<T>& panel, int64_t vec
                    T* c) {
   const int64_t blocks = CeilDiv(g.m, kMaxRows);
   const int64_t fewer = g.m / blocks, more = g.m % blocks;  // `more` blocks have one row more
+  const BlockFunction<T>* const of = g.rows_alike ? kBlocks<T, true>.of : kBlocks<T, false>.of;
   for (int64_t i = 0; i < blocks; ++i) {
     const int64_t rows = fewer + (i < more);
-    kBlocks<T>.of[(rows - 1) * kMaxVectors + vectors - 1](panel, a, c);
+    of[(rows - 1) * kMaxVectors + vectors - 1](panel, a, c);
     a += rows * g.a_row;
     c += rows * g.c_row;
   }

@@ -20,6 +20,8 @@ struct GemmArguments {
   int64_t b_row, b_column;
   T* c;
   int64_t c_row;
+  // A row of C has the same bits whatever m is, as long as m < 32 and b_column == 1.
+  bool rows_alike = false;
 };
 
 // Serial. k == 0 fills C with zeros. Fastest where rows of B are dense (b_column == 1), then where

@@ -212,6 +212,26 @@ TEST(MemoryTest, ATrainingLoopIsFlat) {
   EXPECT_LT(loss.item<float>(), 0.5);  // and it learns
 }
 
+// A state that f detaches for its next call, as a recurrent network that is trained in cuts does.
+TEST(MemoryTest, ADetachedValueThatIsCarriedOnHoldsNoTape) {
+  const Parameter w(Tensor::Full({4, 4}, 0.25));
+  Variable state = Tensor::Ones({2, 4});
+  int64_t nodes = 0;
+  for (int step = 0; step < 20; ++step) {
+    const auto [loss, gradients] = ValueAndGrad(
+        [&] {
+          const Variable h = Tanh(MatMul(state, w) + 1);
+          state = h.Detach() * 0.5;  // pending still, but below it is a constant
+          return Sum(h);
+        },
+        {&w, 1});
+    if (step == 1) nodes = LiveNodes();
+    if (step > 1) {
+      EXPECT_EQ(LiveNodes(), nodes) << step;
+    }
+  }
+}
+
 TEST(MemoryTest, TrainingUpdatesParametersInTheirOwnBuffers) {
   Generator generator(2);
   Mlp model(generator);

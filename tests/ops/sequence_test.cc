@@ -111,7 +111,7 @@ void ExpectNear(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
 }
 Tensor SomeLengths(int64_t n, int64_t steps) {  // the whole, one step, and what is between
   std::vector<int64_t> lengths;
-  for (int64_t i = 0; i < n; ++i) lengths.push_back(1 + (steps - 1 + i * 5) % steps);
+  for (int64_t i = 0; i < n; ++i) lengths.push_back(1 + (i * (i + 3) / 2 + steps - 1) % steps);
   return Tensor::FromVector(lengths);
 }
 
