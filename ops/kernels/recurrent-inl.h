@@ -48,13 +48,11 @@ void ForwardPiece(const Sequence& s, const Tensor& weight, const Cell& cell, int
                   int64_t rows, float* y, float* h_last) {
   const int64_t width = weight.shape()[1];
   const int64_t h_row = ScratchRow(s.hidden), product_row = ScratchRow(width);
-  const int64_t scratch_rows = ScratchRows(rows);
-  Tensor scratch = Tensor::Empty({scratch_rows, h_row + product_row});
+  Tensor scratch = Tensor::Empty({rows, h_row + product_row});
   float* const h = scratch.mutable_data<float>();
-  float* const product = h + scratch_rows * h_row;
-  std::fill_n(h, scratch_rows * h_row, 0.0f);
+  float* const product = h + rows * h_row;
   CopyRows(rows, s.hidden, s.h0.data<float>() + first * s.hidden, s.hidden, h, h_row);
-  const GemmArguments<float> multiply{.m = scratch_rows,
+  const GemmArguments<float> multiply{.m = rows,
                                       .n = width,
                                       .k = s.hidden,
                                       .a = h,
@@ -90,14 +88,12 @@ void BackwardPiece(const Sequence& s, const Tensor& transposed_weight, const Cel
   const F32 d;
   const int64_t width = transposed_weight.shape()[0];
   const int64_t h_row = ScratchRow(s.hidden), product_row = ScratchRow(width);
-  const int64_t scratch_rows = ScratchRows(rows);
-  Tensor scratch = Tensor::Empty({scratch_rows, 2 * h_row + product_row});
+  Tensor scratch = Tensor::Empty({rows, 2 * h_row + product_row});
   float* const dh = scratch.mutable_data<float>();
-  float* const from_product = dh + scratch_rows * h_row;
-  float* const dproduct = from_product + scratch_rows * h_row;
-  std::fill_n(dproduct, scratch_rows * product_row, 0.0f);
+  float* const from_product = dh + rows * h_row;
+  float* const dproduct = from_product + rows * h_row;
   CopyRows(rows, s.hidden, dh_last + first * s.hidden, s.hidden, dh, h_row);
-  const GemmArguments<float> multiply{.m = scratch_rows,
+  const GemmArguments<float> multiply{.m = rows,
                                       .n = s.hidden,
                                       .k = width,
                                       .a = dproduct,

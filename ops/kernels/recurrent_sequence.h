@@ -62,9 +62,6 @@ inline int64_t ScratchRow(int64_t width) {
   constexpr int64_t kMostLanes = 16;
   return (width / kMostLanes + 2) * kMostLanes;
 }
-// Scratch has whole groups of rows: SmallGemm then multiplies every row in a block of one height,
-// and a row has the same bits alone as in a batch.
-inline int64_t ScratchRows(int64_t rows) { return (rows + 7) / 8 * 8; }
 
 // [rows, width] between scratch and tensors.
 inline void CopyRows(int64_t rows, int64_t width, const float* from, int64_t from_row, float* to,
