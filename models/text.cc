@@ -24,12 +24,12 @@
 
 ABSL_FLAG(std::string, data, "",
           "train: a text in UTF-8, .gz or plain; empty: the embedded plays of Shakespeare's");
-ABSL_FLAG(int64_t, epochs, 20, "train: passes over the first nine tenths of the text");
+ABSL_FLAG(int64_t, epochs, 8, "train: passes over the first nine tenths of the text");
 ABSL_FLAG(int64_t, steps, 64, "train: characters through which gradients flow back");
 ABSL_FLAG(int64_t, layers, 2, "train: of LSTM cells");
-ABSL_FLAG(int64_t, hidden, 512, "train: units of a layer");
+ABSL_FLAG(int64_t, hidden, 384, "train: units of a layer");
 ABSL_FLAG(int64_t, embedding, 64, "train: numbers that stand for a character");
-ABSL_FLAG(double, dropout, 0.4, "train: of the layers' outputs");
+ABSL_FLAG(double, dropout, 0.3, "train: of the layers' outputs");
 ABSL_FLAG(double, clip_norm, 1, "train: the most that the gradients' norm may be; 0: any");
 ABSL_FLAG(std::string, prompt, "", "generate: the text to continue, in UTF-8");
 ABSL_FLAG(int64_t, length, 1000, "generate: characters to write");
