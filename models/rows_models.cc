@@ -1,13 +1,13 @@
 #include "models/rows_models.h"
 
-#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "data/permutation.h"
-#include "ops/ops.h"
+#include "models/last_state.h"
+#include "nn/recurrent.h"
 
 namespace wengert::rows {
 namespace {
@@ -18,7 +18,8 @@ template <class Layer>
 mnist::Model Make(Reading reading, int64_t hidden, const mnist::Recipe& recipe, Generator& rng) {
   const bool by_row = reading == Reading::kRows;
   const Shape image = by_row ? Shape{kSide, kSide} : Shape{kPixels, 1};
-  Classifier<Layer> classifier(image[1], hidden > 0 ? hidden : 128, rng);
+  LastState<Layer> classifier({.in = image[1], .hidden = hidden > 0 ? hidden : 128, .out = 10},
+                              rng);
   if (!by_row) RememberFor(kPixels, classifier.recurrent.cells[0], rng);
   return mnist::Wrap(std::move(classifier), recipe, image);
 }
@@ -51,22 +52,6 @@ Tensor Sequences(const Tensor& images, Reading reading) {
   }
   return permuted;
 }
-
-void RememberFor(int64_t steps, nn::LstmCell& cell, Generator& rng) {
-  const int64_t h = cell.hidden();
-  const Variable keep = Log(Uniform({h}, rng, 1, static_cast<double>(steps - 1)));
-  const Variable none = Tensor::Zeros({2 * h});
-  cell.bias.Set(Concat({-keep, keep, none}, 0));  // i, f, g, o
-}
-
-void RememberFor(int64_t steps, nn::GruCell& cell, Generator& rng) {
-  const int64_t h = cell.hidden();
-  const Variable keep = Log(Uniform({h}, rng, 1, static_cast<double>(steps - 1)));
-  const Variable none = Tensor::Zeros({h});
-  cell.bias.Set(Concat({none, keep, none}, 0));  // r, z, n
-}
-
-void RememberFor(int64_t, nn::RnnCell&, Generator&) {}
 
 absl::StatusOr<mnist::Model> MakeModel(std::string_view cell, Reading reading, int64_t hidden,
                                        Generator& rng) {
