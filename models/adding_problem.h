@@ -63,7 +63,9 @@ StateGradients GradientsOverTime(const LastState<Layer>& network, const Batch& b
   const Variable loss = MeanSquaredError(network.head(state.h), batch.targets);
   std::vector<double> norms;
   for (const Variable& gradient : Grad({&loss, 1}, states)) {
-    norms.push_back(Sqrt(Sum(Square(gradient))).template item<double>());
+    // In float64: squares of what vanishes are below float32's range.
+    const Variable exact = gradient.value().To(DType::kFloat64);
+    norms.push_back(Sqrt(Sum(Square(exact))).template item<double>());
   }
   const auto end_of_h = norms.begin() + x.dim(1);
   return {.h = {norms.begin(), end_of_h}, .c = {end_of_h, norms.end()}};

@@ -23,6 +23,4 @@ void RememberFor(int64_t steps, nn::GruCell& cell, Generator& rng) {
   cell.bias.Set(Concat({others, keep, others}, 0));  // r, z, n
 }
 
-void RememberFor(int64_t, nn::RnnCell&, Generator&) {}
-
 }  // namespace wengert

@@ -30,10 +30,9 @@ struct LastState {
 
 // Biases with which gates remember for 1 to `steps` steps (Tallec and Ollivier 2018, section 3):
 // log(u), u uniform in [1, steps - 1], for the gate that keeps, and the opposite for the LSTM's
-// input gate. An RnnCell has no gates and stays as it is.
+// input gate.
 void RememberFor(int64_t steps, nn::LstmCell& cell, Generator& rng);
 void RememberFor(int64_t steps, nn::GruCell& cell, Generator& rng);
-void RememberFor(int64_t steps, nn::RnnCell& cell, Generator& rng);
 
 }  // namespace wengert
 
