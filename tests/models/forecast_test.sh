@@ -46,6 +46,19 @@ holds "$naive > 1100 && $naive < 1350" || fail "other units: $line" # 100^2 sin^
 # 5000 + 100 sin(300); naively it is 5000 + 100 sin(299.5) = 4910.
 holds "$next > 4890 && $next < 4910" || fail "next: $line"
 
+# Ten times the numbers: a hundred times the errors.
+for factor in 1 10; do
+  awk -v factor=$factor 'BEGIN { print "a"; for (t = 0; t < 600; ++t)
+    print factor * (3 * sin(t / 2) + t % 7) }' >"$scratch/$factor.csv"
+  scaled[factor]=$("$forecast" --csv="$scratch/$factor.csv" --column=a "${small[@]}" --epochs=2)
+done
+[[ ${scaled[1]} =~ $pattern ]] || fail "not the line: ${scaled[1]}"
+error=${BASH_REMATCH[1]} ratio=${BASH_REMATCH[5]}
+[[ ${scaled[10]} =~ $pattern ]] || fail "not the line: ${scaled[10]}"
+holds "${BASH_REMATCH[1]} / $error > 99 && ${BASH_REMATCH[1]} / $error < 101" &&
+  holds "${BASH_REMATCH[5]} / $ratio > 0.99 && ${BASH_REMATCH[5]} / $ratio < 1.01" ||
+  fail "of ten times the numbers: ${scaled[10]}, not ${scaled[1]}"
+
 # ---- What was saved forecasts the same. ----
 loaded=$("$forecast" "${csv[@]}" "${small[@]}" --epochs=0 --load="$scratch/w")
 [[ ${loaded%% best_epoch*} == "${line%% best_epoch*}" ]] || fail "loaded: $loaded, not $line"
