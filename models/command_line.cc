@@ -7,6 +7,7 @@
 
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
+#include "absl/flags/reflection.h"
 #include "absl/flags/usage.h"
 #include "absl/flags/usage_config.h"
 #include "absl/strings/match.h"
@@ -77,8 +78,17 @@ absl::Status SaveWeights(const std::vector<NamedParameter>& weights) {
   return status;
 }
 
-int RunMain(int argc, char** argv, std::string_view name, std::string_view usage,
-            absl::FunctionRef<absl::StatusOr<int>()> run) {
+bool FlagGiven(std::string_view flag) {
+  const absl::CommandLineFlag* found =
+      absl::FindCommandLineFlag(absl::string_view(flag.data(), flag.size()));
+  return found != nullptr && found->CurrentValue() != found->DefaultValue();
+}
+
+namespace {
+
+// `run` gets the arguments that are not flags.
+int Main(int argc, char** argv, std::string_view name, std::string_view usage,
+         absl::FunctionRef<absl::StatusOr<int>(const std::vector<char*>&)> run) {
   const std::string program(name);
   const auto fail = [&](const std::string& message) {
     std::fprintf(stderr, "%s: %s\n", program.c_str(), message.c_str());
@@ -90,21 +100,57 @@ int RunMain(int argc, char** argv, std::string_view name, std::string_view usage
     return absl::StrContains(file, "models/");
   };
   absl::SetFlagsUsageConfig(config);
-  const std::vector<char*> arguments = absl::ParseCommandLine(argc, argv);
-  if (arguments.size() > 1) {
-    return fail(absl::StrCat("unexpected argument \"", arguments[1], "\""));
-  }
+  std::vector<char*> arguments = absl::ParseCommandLine(argc, argv);
+  arguments.erase(arguments.begin());  // the program
   try {
     const InterruptScope interrupt;  // before there are threads
     if (absl::Status status = CheckFlags(); !status.ok()) {
       return fail(std::string(status.message()));
     }
     if (const int threads = absl::GetFlag(FLAGS_threads); threads > 0) SetNumThreads(threads);
-    const absl::StatusOr<int> exit_code = run();
+    const absl::StatusOr<int> exit_code = run(arguments);
     return exit_code.ok() ? *exit_code : fail(std::string(exit_code.status().message()));
   } catch (const std::exception& error) {
     return fail(error.what());
   }
+}
+
+absl::Status Unexpected(const char* argument) {
+  return absl::InvalidArgumentError(absl::StrCat("unexpected argument \"", argument, "\""));
+}
+
+}  // namespace
+
+int RunMain(int argc, char** argv, std::string_view name, std::string_view usage,
+            absl::FunctionRef<absl::StatusOr<int>()> run) {
+  return Main(argc, argv, name, usage,
+              [&](const std::vector<char*>& arguments) -> absl::StatusOr<int> {
+                if (!arguments.empty()) return Unexpected(arguments[0]);
+                return run();
+              });
+}
+
+int RunMain(int argc, char** argv, std::string_view name, std::string_view usage,
+            const std::vector<Command>& commands) {
+  return Main(
+      argc, argv, name, usage, [&](const std::vector<char*>& arguments) -> absl::StatusOr<int> {
+        std::string known;
+        for (const Command& command : commands) {
+          absl::StrAppend(&known, known.empty() ? "" : ", ", std::string(command.name));
+          if (arguments.empty() || arguments[0] != command.name) continue;
+          if (arguments.size() > 1) return Unexpected(arguments[1]);
+          for (const std::string_view flag : command.other_flags) {
+            if (!FlagGiven(flag)) continue;
+            return absl::InvalidArgumentError(absl::StrCat(
+                "--", std::string(flag), " means nothing to ", std::string(command.name)));
+          }
+          return command.run();
+        }
+        const std::string given = arguments.empty()
+                                      ? "no command"
+                                      : absl::StrCat("unknown command \"", arguments[0], "\"");
+        return absl::InvalidArgumentError(absl::StrCat(given, "; known: ", known));
+      });
 }
 
 }  // namespace wengert

@@ -37,11 +37,24 @@ absl::Status LoadWeights(const std::vector<NamedParameter>& weights);
 // After training: writes them to --save, if it is given, and says so unless --quiet.
 absl::Status SaveWeights(const std::vector<NamedParameter>& weights);
 
+// Whether the flag has another value than its default.
+bool FlagGiven(std::string_view flag);
+
 // The body of main: parses the flags, checks those above, sets the threads and calls `run`, which
 // gives the exit code. A Status or an exception becomes one line on stderr that begins with `name`,
 // and EXIT_FAILURE. Ctrl-C waits to be asked for (InterruptScope).
 int RunMain(int argc, char** argv, std::string_view name, std::string_view usage,
             absl::FunctionRef<absl::StatusOr<int>()> run);
+
+// The same for a program whose first argument says what to do: "train", say.
+struct Command {
+  std::string_view name;
+  absl::StatusOr<int> (*run)();
+  // Flags of the program's own that mean nothing to this command: giving one is an error.
+  std::vector<std::string_view> other_flags;
+};
+int RunMain(int argc, char** argv, std::string_view name, std::string_view usage,
+            const std::vector<Command>& commands);
 
 }  // namespace wengert
 

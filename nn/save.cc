@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "data/formats/file.h"
-#include "data/formats/safetensors.h"
 
 namespace wengert {
 namespace {
@@ -30,10 +29,11 @@ std::string Listed(const char* what, const std::vector<std::string>& items) {
 
 }  // namespace
 
-absl::Status Save(const std::vector<NamedParameter>& parameters, const std::string& path) {
+absl::Status Save(const std::vector<NamedParameter>& parameters, const std::string& path,
+                  const SafetensorsMetadata& metadata) {
   std::vector<NamedTensor> tensors;
   for (const auto& [name, parameter] : parameters) tensors.push_back({name, parameter.value()});
-  return WriteSafetensors(path, tensors);
+  return WriteSafetensors(path, tensors, metadata);
 }
 
 absl::Status Load(const std::vector<NamedParameter>& parameters, const std::string& path) {

@@ -6,14 +6,16 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "data/formats/safetensors.h"
 #include "nn/module.h"
 
 namespace wengert {
 
 // Writes a safetensors file with every parameter under its path ("conv1/weight"), whole or not at
 // all: a file that was there stays until the new one is complete. Two parameters of one path throw
-// Error. What optimizers keep is not saved.
-absl::Status Save(const std::vector<NamedParameter>& parameters, const std::string& path);
+// Error. What optimizers keep is not saved. `metadata`: texts that go with the weights.
+absl::Status Save(const std::vector<NamedParameter>& parameters, const std::string& path,
+                  const SafetensorsMetadata& metadata = {});
 
 // Sets every parameter to the tensor of its path. When the file cannot be read, or its names,
 // shapes or dtypes are not exactly the model's, no parameter changes; the message lists the
@@ -30,8 +32,8 @@ concept HasVisit = requires(Model& model, ParameterCollector& v) {
 
 // The same for anything that has Visit.
 template <internal::HasVisit Model>
-absl::Status Save(Model& model, const std::string& path) {
-  return Save(NamedParameters(model), path);
+absl::Status Save(Model& model, const std::string& path, const SafetensorsMetadata& metadata = {}) {
+  return Save(NamedParameters(model), path, metadata);
 }
 template <internal::HasVisit Model>
 absl::Status Load(Model& model, const std::string& path) {
