@@ -1,4 +1,4 @@
-// Recurrence over time: the scan, the steps of the cells, and their scans as one composite each.
+// The cells of recurrent layers over a whole sequence, as one composite each.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -8,85 +8,18 @@
 #include "autograd/composite.h"
 #include "ops/kernels/recurrent.h"
 #include "ops/ops.h"
+#include "ops/scan.h"
 
 namespace wengert {
 namespace {
 
+using internal::CheckLengths;
+using internal::CheckSteps;
+using internal::ScanOver;
+using internal::ThrowAt;
 using States = std::vector<Variable>;
 
-// mask: [N, T], to meet [N, T, ...] or, for one step, [N, 1] to meet [N, ...].
-Variable Widened(const Variable& mask, const Variable& like) {
-  Shape shape = like.shape();
-  for (int i = 0; i < shape.rank(); ++i) shape[i] = i < mask.rank() ? mask.dim(i) : 1;
-  return Reshape(mask, shape);
-}
-
-// lengths: [N] int64, or undefined.
-Scanned ScanOver(Variable x, States state, ScanStep step, bool reverse, const Variable& lengths) {
-  const int64_t steps = x.dim(1);
-  Variable mask;
-  if (lengths.defined()) {
-    mask = SequenceMask(lengths, steps);
-    x = Where(Widened(mask, x), x, 0);  // see ClearPadding
-  }
-  States outputs(static_cast<size_t>(steps));
-  for (int64_t i = 0; i < steps; ++i) {
-    const int64_t t = reverse ? steps - 1 - i : i;
-    States next = step(Squeeze(Narrow(x, 1, t, 1), 1), state);
-    Variable& output = outputs[static_cast<size_t>(t)];
-    output = next[0];
-    if (mask.defined()) {
-      const Variable has_step = Narrow(mask, 1, t, 1);
-      output = Where(Widened(has_step, output), output, 0);
-      for (size_t k = 0; k < state.size(); ++k) {
-        next[k] = Where(Widened(has_step, next[k]), next[k], state[k]);
-      }
-    }
-    state = std::move(next);
-  }
-  return {Stack(outputs, 1), std::move(state)};
-}
-
-// `reads`: whose parameter the text names, if it is one.
-[[noreturn]] void Throw(std::string_view op, const std::string& message, const Variable& reads,
-                        SourceLocation where) {
-  Error error(op, message);
-  internal::RethrowWithPlace(error, {&reads, 1}, where);
-}
-
-// The lengths as int64, after a look at each.
-Tensor CheckLengths(std::string_view op, const Variable& x, const Tensor& lengths,
-                    const Variable& reads, SourceLocation where) {
-  if (!lengths.defined()) return lengths;
-  const int64_t n = x.dim(0), steps = x.dim(1);
-  if (lengths.shape() != Shape{n} || IsFloating(lengths.dtype()) ||
-      lengths.dtype() == DType::kBool) {
-    Throw(op,
-          absl::StrCat("lengths must be integers [", n, "], not ",
-                       std::string(Name(lengths.dtype())), ToString(lengths.shape())),
-          reads, where);
-  }
-  const std::vector<int64_t> values = lengths.ToVector<int64_t>();
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (values[i] < 1 || values[i] > steps) {
-      Throw(op,
-            absl::StrCat("lengths[", i, "] is ", values[i], ", but must be 1 to ", steps,
-                         ", the steps of ", ToString(x.shape())),
-            reads, where);
-    }
-  }
-  return Tensor::FromVector(values);
-}
-
-void CheckSteps(std::string_view op, const Variable& x, const Variable& reads,
-                SourceLocation where) {
-  if (x.rank() < 2 || x.dim(1) < 1) {
-    Throw(op, absl::StrCat("wants [N, T, ...] with T >= 1, not ", ToString(x.shape())), reads,
-          where);
-  }
-}
-
-// What the three sequence ops share. Time comes first, as the kernels like it. Inputs: as kX ...
+// What the sequence ops share. Time comes first, as the kernels like it. Inputs: as kX ...
 // say, then the cell's own, then perhaps lengths. Outputs: the sequence [T, N, H], the last states,
 // residuals.
 template <class Derived>
@@ -257,6 +190,38 @@ struct GruSequenceOp : SequenceOp<GruSequenceOp> {
   }
 };
 
+struct GruResetBeforeSequenceOp : SequenceOp<GruResetBeforeSequenceOp> {
+  static constexpr std::string_view kName = "gru_reset_before_sequence";
+  static constexpr std::string_view kGradientName = "gru_reset_before_sequence_gradient";
+  static constexpr size_t kInputs = kOwn;
+  static constexpr uint32_t kConstantInputs = 1 << kInputs;
+  static constexpr int kResiduals = 2;
+
+  Scanned Unfused(VariableSpan x, const Variable& lengths) const {
+    const auto step = [&](const Variable& x_t, const States& state) -> States {
+      return {GruStepResetBefore(x_t, state[0], x[kWeightHh])};
+    };
+    return ScanOver(Gates(x), {x[kH0]}, step, reverse, lengths);
+  }
+  Specs Infer(VariableSpan x) const {
+    const int64_t hidden = x[kH0].dim(1);
+    return MakeSpecs(x, {hidden, 3 * hidden, hidden}, 1);
+  }
+  void Kernel(TensorSpan x, absl::Span<Tensor> y) const {
+    GruResetBeforeForward(KernelInputs(x), y[0], y[1], y[2], y[3]);
+  }
+  void GradientKernel(TensorSpan x, TensorSpan y, TensorSpan dy, Needs needs,
+                      absl::Span<Tensor> dx) const {
+    GruResetBeforeBackward(KernelInputs(x), y[0], y[2], y[3], dy[0], dy[1],
+                           WantedGradients(needs, dx));
+  }
+  static std::vector<OpCase> Cases() {
+    return SequenceCases(3, 1, false, [](VariableSpan x, const ScanOptions& options) {
+      return GruSequence(x[0], {x[1], x[2], x[3]}, Variable(), x[4], options);
+    });
+  }
+};
+
 struct RnnSequenceOp : SequenceOp<RnnSequenceOp> {
   static constexpr std::string_view kName = "rnn_sequence";
   static constexpr std::string_view kGradientName = "rnn_sequence_gradient";
@@ -305,31 +270,31 @@ void CheckSequence(int64_t gates, const Variable& x, const RecurrentParameters& 
   if (hidden < 1 || p.weight_hh.dim(1) != width || x.rank() != 3 ||
       p.weight_ih.shape() != Shape{x.dim(2), width} || p.bias.shape() != Shape{width}) {
     const std::string gh = absl::StrCat(gates == 1 ? "" : std::to_string(gates), "H");
-    Throw(kName,
-          absl::StrCat("wants x [N, T, F], weight_ih [F, ", gh, "], weight_hh [H, ", gh,
-                       "] and bias [", gh, "], not ", ToString(x.shape()), ", ",
-                       ToString(p.weight_ih.shape()), ", ", ToString(p.weight_hh.shape()), " and ",
-                       ToString(p.bias.shape())),
-          p.weight_hh, where);
+    ThrowAt(kName,
+            absl::StrCat("wants x [N, T, F], weight_ih [F, ", gh, "], weight_hh [H, ", gh,
+                         "] and bias [", gh, "], not ", ToString(x.shape()), ", ",
+                         ToString(p.weight_ih.shape()), ", ", ToString(p.weight_hh.shape()),
+                         " and ", ToString(p.bias.shape())),
+            p.weight_hh, where);
   }
   const auto check_dtype = [&](std::string_view name, const Variable& v) {
     if (IsFloating(x.dtype()) && v.dtype() == x.dtype()) return;
-    Throw(kName,
-          absl::StrCat("x is ", std::string(Name(x.dtype())), ", ", std::string(name), " is ",
-                       std::string(Name(v.dtype())), "; both must be float32 or float64"),
-          p.weight_hh, where);
+    ThrowAt(kName,
+            absl::StrCat("x is ", std::string(Name(x.dtype())), ", ", std::string(name), " is ",
+                         std::string(Name(v.dtype())), "; both must be float32 or float64"),
+            p.weight_hh, where);
   };
   check_dtype("weight_ih", p.weight_ih);
   check_dtype("weight_hh", p.weight_hh);
   check_dtype("bias", p.bias);
   for (const Variable* state : states) {
-    if (!state->defined()) Throw(kName, "the initial state is undefined", p.weight_hh, where);
+    if (!state->defined()) ThrowAt(kName, "the initial state is undefined", p.weight_hh, where);
     if (state->shape() != Shape{x.dim(0), hidden} || state->dtype() != x.dtype()) {
-      Throw(kName,
-            absl::StrCat("the initial state must be ", std::string(Name(x.dtype())),
-                         ToString(Shape{x.dim(0), hidden}), ", not ",
-                         std::string(Name(state->dtype())), ToString(state->shape())),
-            p.weight_hh, where);
+      ThrowAt(kName,
+              absl::StrCat("the initial state must be ", std::string(Name(x.dtype())),
+                           ToString(Shape{x.dim(0), hidden}), ", not ",
+                           std::string(Name(state->dtype())), ToString(state->shape())),
+              p.weight_hh, where);
     }
   }
 }
@@ -354,80 +319,6 @@ Scanned RecordSequence(const O& op, const Variable& x, const RecurrentParameters
 
 }  // namespace
 
-Variable SequenceMask(const Variable& lengths, int64_t steps, SourceLocation where) {
-  const WhereScope scope(where);
-  const Tensor numbers = Tensor::Arange(0, static_cast<double>(steps)).Reshape({1, steps});
-  return Variable(numbers) < Reshape(lengths, {lengths.size(), 1});
-}
-
-Variable ClearPadding(const Variable& x, const Tensor& lengths, SourceLocation where) {
-  if (!lengths.defined()) return x;
-  CheckSteps("clear_padding", x, x, where);
-  const WhereScope scope(where);
-  const Tensor checked = CheckLengths("clear_padding", x, lengths, x, where);
-  return Where(Widened(SequenceMask(checked, x.dim(1)), x), x, 0);
-}
-
-Scanned Scan(const Variable& x, std::vector<Variable> state, ScanStep step,
-             const ScanOptions& options, SourceLocation where) {
-  CheckSteps("scan", x, x, where);
-  if (state.empty()) Throw("scan", "there is no state", x, where);
-  for (size_t i = 0; i < state.size(); ++i) {
-    if (state[i].rank() > 0 && state[i].dim(0) == x.dim(0)) continue;
-    Throw("scan",
-          absl::StrCat("state ", i, " is ", ToString(state[i].shape()), ", but must have the ",
-                       x.dim(0), " rows of ", ToString(x.shape())),
-          x, where);
-  }
-  const Tensor lengths = CheckLengths("scan", x, options.lengths, x, where);
-  const WhereScope scope(where);
-  const auto checked = [&](const Variable& x_t, const States& before) {
-    States next = step(x_t, before);
-    if (next.size() != before.size()) {
-      Throw("scan", absl::StrCat("the step gives ", next.size(), " states for ", before.size()), x,
-            where);
-    }
-    for (size_t i = 0; i < next.size(); ++i) {
-      if (next[i].shape() == before[i].shape()) continue;
-      Throw("scan",
-            absl::StrCat("the step makes ", ToString(next[i].shape()), " of state ", i,
-                         ", which is ", ToString(before[i].shape())),
-            x, where);
-    }
-    return next;
-  };
-  return ScanOver(x, std::move(state), checked, options.reverse,
-                  lengths.defined() ? Variable(lengths) : Variable());
-}
-
-LstmState LstmStep(const Variable& gates, const Variable& c, SourceLocation where) {
-  const WhereScope scope(where);
-  const auto [i, f, g, o] = Chunk<4>(gates, -1);
-  Variable next = Sigmoid(f) * c + Sigmoid(i) * Tanh(g);
-  Variable h = Sigmoid(o) * Tanh(next);
-  return {std::move(h), std::move(next)};
-}
-
-Variable GruStep(const Variable& x_gates, const Variable& h_gates, const Variable& h,
-                 SourceLocation where) {
-  const WhereScope scope(where);
-  const auto [x_r, x_z, x_n] = Chunk<3>(x_gates, -1);
-  const auto [h_r, h_z, h_n] = Chunk<3>(h_gates, -1);
-  const Variable n = Tanh(x_n + Sigmoid(x_r + h_r) * h_n);
-  return n + Sigmoid(x_z + h_z) * (h - n);
-}
-
-Variable GruStepResetBefore(const Variable& x_gates, const Variable& h, const Variable& weight_hh,
-                            SourceLocation where) {
-  const WhereScope scope(where);
-  const auto [x_r, x_z, x_n] = Chunk<3>(x_gates, -1);
-  const auto [weight_r, weight_z, weight_n] = Chunk<3>(weight_hh, -1);
-  const Variable r = Sigmoid(x_r + MatMul(h, weight_r));
-  const Variable z = Sigmoid(x_z + MatMul(h, weight_z));
-  const Variable n = Tanh(x_n + MatMul(r * h, weight_n));
-  return n + z * (h - n);
-}
-
 Scanned LstmSequence(const Variable& x, const RecurrentParameters& parameters,
                      const LstmState& initial, const ScanOptions& options, SourceLocation where) {
   CheckSequence<LstmSequenceOp>(4, x, parameters, {&initial.h, &initial.c}, where);
@@ -440,20 +331,16 @@ Scanned GruSequence(const Variable& x, const RecurrentParameters& parameters,
                     const Variable& bias_hn, const Variable& initial, const ScanOptions& options,
                     SourceLocation where) {
   CheckSequence<GruSequenceOp>(3, x, parameters, {&initial}, where);
-  const auto& [weight_ih, weight_hh, bias] = parameters;
   if (!bias_hn.defined()) {
-    const WhereScope scope(where);
-    return Scan(
-        MatMul(ClearPadding(x, options.lengths), weight_ih) + bias, {initial},
-        [&, &weight_hh = weight_hh](const Variable& x_t, const States& state) -> States {
-          return {GruStepResetBefore(x_t, state[0], weight_hh)};
-        },
-        options, where);
+    GruResetBeforeSequenceOp op;
+    op.reverse = options.reverse;
+    return RecordSequence(op, x, parameters, initial, {}, options, where);
   }
-  if (bias_hn.shape() != Shape{weight_hh.dim(0)} || bias_hn.dtype() != x.dtype()) {
-    Throw(GruSequenceOp::kName,
-          absl::StrCat("bias_hn must be [", weight_hh.dim(0), "], not ", ToString(bias_hn.shape())),
-          bias_hn, where);
+  if (bias_hn.shape() != Shape{parameters.weight_hh.dim(0)} || bias_hn.dtype() != x.dtype()) {
+    ThrowAt(GruSequenceOp::kName,
+            absl::StrCat("bias_hn must be [", parameters.weight_hh.dim(0), "], not ",
+                         ToString(bias_hn.shape())),
+            bias_hn, where);
   }
   GruSequenceOp op;
   op.reverse = options.reverse;

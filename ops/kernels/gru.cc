@@ -22,6 +22,7 @@ namespace {
 constexpr int kGates = 3;  // r, z, n
 
 struct ForwardCell {
+  static constexpr bool kResetsBefore = false;
   const Sequence& s;
   const float *bias, *bias_hn;
   float *y, *gates, *candidates;  // gates: x weight_ih at first
@@ -56,7 +57,7 @@ struct ForwardCell {
 // With dh the gradient of h' = n + z (h - n), and n = tanh(x_n + r h_n):
 //   dz = dh (h - n),  dn = dh (1 - z) tanh'(n),  dr = dn h_n,  dh_n = dn r,  and dh z goes to h.
 struct BackwardCell {
-  static constexpr bool kPassesOn = true;
+  static constexpr bool kPassesOn = true, kResetsBefore = false;
   const Sequence& s;
   const Rows& dy;
   const float *y, *gates, *candidates;

@@ -21,6 +21,7 @@ namespace {
 constexpr int kGates = 4;  // i, f, g, o
 
 struct ForwardCell {
+  static constexpr bool kResetsBefore = false;
   const Sequence& s;
   const float* bias;
   float *y, *gates, *cells;  // gates: x weight_ih at first
@@ -57,7 +58,7 @@ struct ForwardCell {
 // With dh and dc the gradients of h' and c':
 //   do = dh tanh(c'),  dc += dh o tanh'(c'),  di = dc g,  df = dc c,  dg = dc i,  then dc <- dc f.
 struct BackwardCell {
-  static constexpr bool kPassesOn = false;
+  static constexpr bool kPassesOn = false, kResetsBefore = false;
   const Sequence& s;
   const Rows& dy;
   const float *c0, *gates, *cells;

@@ -41,32 +41,48 @@ HWY_INLINE void StoreLanes(VF32 v, int64_t count, float* to) {
 HWY_INLINE VF32 SigmoidSlope(VF32 y) { return hn::NegMulAdd(y, y, y); }
 HWY_INLINE VF32 TanhSlope(VF32 y) { return hn::NegMulAdd(y, y, hn::Set(F32(), 1.0f)); }
 
+// c = a b for `rows` rows of scratch; b: dense rows.
+inline GemmArguments<float> RowsTimes(int64_t rows, const float* a, int64_t a_row, const Tensor& b,
+                                      float* c, int64_t c_row) {
+  return {.m = rows,
+          .n = b.shape()[1],
+          .k = b.shape()[0],
+          .a = a,
+          .a_row = a_row,
+          .a_column = 1,
+          .b = b.data<float>(),
+          .b_row = b.strides()[0],
+          .b_column = 1,
+          .c = c,
+          .c_row = c_row,
+          .rows_alike = true};
+}
+
 // The way of every cell through time, for rows [first, first + rows). cell.Step(n, t, row, product,
-// h) has h weight_hh in product, takes h to h' in place and writes the outputs.
+// h) has h weight_hh in product, takes h to h' in place and writes the outputs. If
+// Cell::kResetsBefore, the last gate's part of the product is not of h but of what
+// cell.Reset(n, t, product, h, reset_h) makes of it, with cell.weight_n.
 template <class Cell>
 void ForwardPiece(const Sequence& s, const Tensor& weight, const Cell& cell, int64_t first,
                   int64_t rows, float* y, float* h_last) {
-  const int64_t width = weight.shape()[1];
-  const int64_t h_row = ScratchRow(s.hidden), product_row = ScratchRow(width);
-  Tensor scratch = Tensor::Empty({rows, h_row + product_row});
+  const int64_t h_row = ScratchRow(s.hidden), product_row = ScratchRow(weight.strides()[0]);
+  Tensor scratch = Tensor::Empty({rows, 2 * h_row + product_row});
   float* const h = scratch.mutable_data<float>();
-  float* const product = h + rows * h_row;
+  float* const reset_h = h + rows * h_row;
+  float* const product = reset_h + rows * h_row;
   CopyRows(rows, s.hidden, s.h0.data<float>() + first * s.hidden, s.hidden, h, h_row);
-  const GemmArguments<float> multiply{.m = rows,
-                                      .n = width,
-                                      .k = s.hidden,
-                                      .a = h,
-                                      .a_row = h_row,
-                                      .a_column = 1,
-                                      .b = weight.data<float>(),
-                                      .b_row = width,
-                                      .b_column = 1,
-                                      .c = product,
-                                      .c_row = product_row,
-                                      .rows_alike = true};
   for (int64_t step = 0; step < s.steps; ++step) {
     const int64_t t = s.TimeOf(step);
-    SmallGemm(multiply);
+    SmallGemm(RowsTimes(rows, h, h_row, weight, product, product_row));
+    if constexpr (Cell::kResetsBefore) {
+      for (int64_t row = 0; row < rows; ++row) {
+        // Of a row at its end too: the result is not used, but it is a number.
+        cell.Reset(first + row, t, product + row * product_row, h + row * h_row,
+                   reset_h + row * h_row);
+      }
+      SmallGemm(
+          RowsTimes(rows, reset_h, h_row, cell.weight_n, product + weight.shape()[1], product_row));
+    }
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t n = first + row;
       if (s.HasStep(n, t)) {
@@ -81,30 +97,19 @@ void ForwardPiece(const Sequence& s, const Tensor& weight, const Cell& cell, int
 
 // The way back. cell.Step(n, t, row, dh, dproduct) turns the gradient of h' into those of
 // x weight_ih and of the product; what h gets on other ways than by the product, it leaves in dh if
-// Cell::kPassesOn.
+// Cell::kPassesOn. If Cell::kResetsBefore, cell.Reset(n, t, from_n, dh, dproduct) then adds what
+// comes by the last gate, whose part of dproduct was multiplied with cell.weight_n, transposed.
 template <class Cell>
 void BackwardPiece(const Sequence& s, const Tensor& transposed_weight, const Cell& cell,
                    int64_t first, int64_t rows, const float* dh_last, float* dh0) {
   const F32 d;
-  const int64_t width = transposed_weight.shape()[0];
+  const int64_t width = transposed_weight.shape()[0] + (Cell::kResetsBefore ? s.hidden : 0);
   const int64_t h_row = ScratchRow(s.hidden), product_row = ScratchRow(width);
   Tensor scratch = Tensor::Empty({rows, 2 * h_row + product_row});
   float* const dh = scratch.mutable_data<float>();
   float* const from_product = dh + rows * h_row;
   float* const dproduct = from_product + rows * h_row;
   CopyRows(rows, s.hidden, dh_last + first * s.hidden, s.hidden, dh, h_row);
-  const GemmArguments<float> multiply{.m = rows,
-                                      .n = s.hidden,
-                                      .k = width,
-                                      .a = dproduct,
-                                      .a_row = product_row,
-                                      .a_column = 1,
-                                      .b = transposed_weight.data<float>(),
-                                      .b_row = s.hidden,
-                                      .b_column = 1,
-                                      .c = from_product,
-                                      .c_row = h_row,
-                                      .rows_alike = true};
   for (int64_t step = s.steps; step-- > 0;) {
     const int64_t t = s.TimeOf(step);
     for (int64_t row = 0; row < rows; ++row) {
@@ -116,7 +121,17 @@ void BackwardPiece(const Sequence& s, const Tensor& transposed_weight, const Cel
         std::fill_n(dproduct + row * product_row, width, 0.0f);
       }
     }
-    SmallGemm(multiply);
+    if constexpr (Cell::kResetsBefore) {
+      SmallGemm(RowsTimes(rows, dproduct + transposed_weight.shape()[0], product_row, cell.weight_n,
+                          from_product, h_row));
+      for (int64_t row = 0; row < rows; ++row) {
+        const int64_t n = first + row;
+        if (!s.HasStep(n, t)) continue;
+        cell.Reset(n, t, from_product + row * h_row, dh + row * h_row,
+                   dproduct + row * product_row);
+      }
+    }
+    SmallGemm(RowsTimes(rows, dproduct, product_row, transposed_weight, from_product, h_row));
     for (int64_t row = 0; row < rows; ++row) {
       if (!s.HasStep(first + row, t)) continue;  // dh waits for the row's end
       float* const to = dh + row * h_row;

@@ -37,6 +37,13 @@ void GruBackward(const SequenceInputs& in, const Tensor& y, const Tensor& gates,
                  const Tensor& candidates, const Tensor& dy, const Tensor& dh_last,
                  const SequenceGradients& out, Tensor* dbias_hn);
 
+// The same, but the gate resets before the product. Residual resets: [T, N, H], r h.
+void GruResetBeforeForward(const SequenceInputs& in, Tensor& y, Tensor& h_last, Tensor& gates,
+                           Tensor& resets);
+void GruResetBeforeBackward(const SequenceInputs& in, const Tensor& y, const Tensor& gates,
+                            const Tensor& resets, const Tensor& dy, const Tensor& dh_last,
+                            const SequenceGradients& out);
+
 void RnnForward(const SequenceInputs& in, bool relu, Tensor& y, Tensor& h_last);
 void RnnBackward(const SequenceInputs& in, bool relu, const Tensor& y, const Tensor& dy,
                  const Tensor& dh_last, const SequenceGradients& out);

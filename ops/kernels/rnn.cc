@@ -19,6 +19,7 @@ namespace HWY_NAMESPACE {
 namespace {
 
 struct ForwardCell {
+  static constexpr bool kResetsBefore = false;
   const Sequence& s;
   const float* bias;
   bool relu;
@@ -39,7 +40,7 @@ struct ForwardCell {
 };
 
 struct BackwardCell {
-  static constexpr bool kPassesOn = false;
+  static constexpr bool kPassesOn = false, kResetsBefore = false;
   const Sequence& s;
   const Rows& dy;
   bool relu;

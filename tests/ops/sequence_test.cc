@@ -18,7 +18,6 @@ namespace {
 
 enum class Kind { kLstm, kGru, kGruBefore, kTanh, kRelu };
 constexpr Kind kKinds[] = {Kind::kLstm, Kind::kGru, Kind::kGruBefore, Kind::kTanh, Kind::kRelu};
-constexpr Kind kFused[] = {Kind::kLstm, Kind::kGru, Kind::kTanh, Kind::kRelu};
 constexpr const char* kNames[] = {"lstm", "gru", "gru, reset before", "rnn, tanh", "rnn, relu"};
 std::string NameOf(Kind kind) { return kNames[static_cast<int>(kind)]; }
 
@@ -123,7 +122,7 @@ TEST_F(SequenceTest, AKernelIsItsDefinitionOnEveryTargetInAllSizes) {
   const struct {
     int64_t n, steps, hidden;
   } sizes[] = {{1, 1, 1}, {2, 9, 7}, {5, 2, 16}, {17, 9, 17}, {40, 2, 33}, {1, 9, 64}, {5, 2, 100}};
-  for (const Kind kind : kFused) {
+  for (const Kind kind : kKinds) {
     for (const auto& [n, steps, hidden] : sizes) {
       const Problem p = MakeProblem(kind, n, steps, hidden);
       for (const bool reverse : {false, true}) {
@@ -219,7 +218,7 @@ TEST_F(SequenceTest, PaddingMayHoldAnything) {
 }
 
 TEST_F(SequenceTest, LengthsOfAllStepsAreNoLengths) {
-  for (const Kind kind : kFused) {
+  for (const Kind kind : kKinds) {
     SCOPED_TRACE(NameOf(kind));
     const Problem p = MakeProblem(kind, 3, 4, 5);
     for (const DType dtype : {DType::kUInt8, DType::kInt32, DType::kInt64}) {
