@@ -156,6 +156,7 @@ absl::StatusOr<int> Train() {
     }
     return metrics;
   };
+  if (!load.empty()) validate();  // a first epoch that is worse must not replace what was loaded
   const FitResult result = Fit(objective, adam, training, generator,
                                {.epochs = absl::GetFlag(FLAGS_epochs),
                                 .schedule = &CosineDecay,
@@ -166,18 +167,18 @@ absl::StatusOr<int> Train() {
   if (result.interrupted && !quiet) {
     std::printf("Interrupted after %lld steps\n", static_cast<long long>(result.steps));
   }
-  if (result.best_epoch == 0 || !saved.ok()) save_model();  // nothing yet, or not on the disk
+  if (!std::isfinite(best) || !saved.ok()) save_model();  // nothing yet, or not on the disk
   if (saved.ok() && !save.empty() && !quiet) std::printf("Saved to %s\n", save.c_str());
-  const double nats = result.best_epoch > 0 ? best : validate().loss;
+  const double nats = std::isfinite(best) ? best : validate().loss;
+  const int64_t best_epoch = result.best.loss <= best ? result.best_epoch : 0;  // 0: as it began
   if (!std::isfinite(nats)) {
     return absl::InternalError(absl::StrCat("the validation loss is ", nats));
   }
   std::printf(
       "val_nats=%.4f val_bits=%.4f train_nats=%.4f best_epoch=%lld epochs=%lld "
       "seconds=%.1f seed=%llu\n",
-      nats, nats / std::numbers::ln2, result.training.loss,
-      static_cast<long long>(result.best_epoch), static_cast<long long>(result.epochs),
-      result.seconds, static_cast<unsigned long long>(seed));
+      nats, nats / std::numbers::ln2, result.training.loss, static_cast<long long>(best_epoch),
+      static_cast<long long>(result.epochs), result.seconds, static_cast<unsigned long long>(seed));
   if (!saved.ok()) return saved;
   return result.interrupted ? kInterrupted : EXIT_SUCCESS;
 }

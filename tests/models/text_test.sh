@@ -39,6 +39,12 @@ more=$("$text" train --data="$scratch/data.txt" --batch_size=4 --steps=16 --load
   --epochs=1 --learning_rate=0.001 --quiet)
 [[ $more =~ ^val_nats=($number) ]] || fail "not the line: $more"
 awk -v nats="${BASH_REMATCH[1]}" 'BEGIN { exit !(nats < 0.3) }' || fail "went on: $more"
+# What it makes worse it does not keep.
+cp "$weights" "$scratch/kept"
+worse=$("$text" train --data="$scratch/data.txt" --batch_size=4 --steps=16 --load="$scratch/kept" \
+  --save="$scratch/kept" --epochs=1 --learning_rate=1 --clip_norm=0 --quiet)
+[[ $worse == *" best_epoch=0 "* ]] || fail "kept an epoch that is worse: $worse"
+cmp -s "$weights" "$scratch/kept" || fail "the loaded weights are gone"
 
 # ---- Progress, and no accuracy. ----
 "$text" train "${small[@]}" --epochs=1 >"$scratch/out"
