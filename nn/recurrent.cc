@@ -9,11 +9,6 @@
 namespace wengert::nn {
 namespace {
 
-// Reset before the product leaves no h weight_hh to normalize.
-[[noreturn]] void ThrowNeedsResetAfter() {
-  throw Error("gru", "layer_norm needs reset_after: it normalizes h weight_hh");
-}
-
 RecurrentParameters ParametersOf(const RecurrentWeights& cell) {
   return {.weight_ih = cell.weight_ih, .weight_hh = cell.weight_hh, .bias = cell.bias};
 }
@@ -117,7 +112,8 @@ GruCell::GruCell(const CellOptions& options, const Variant& variant, Generator& 
   if (variant.reset_after) {
     bias_hn = Parameter(Tensor::Zeros({options.hidden}));
   } else if (options.layer_norm) {
-    ThrowNeedsResetAfter();
+    // Reset before the product leaves no h weight_hh to normalize.
+    throw Error(kName, "layer_norm needs reset_after: it normalizes h weight_hh");
   }
 }
 

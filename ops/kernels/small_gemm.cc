@@ -248,8 +248,7 @@ void PackPanels(const GemmArguments<T>& g, const T* b, int64_t depth, int64_t ve
     });
     return;
   }
-  // Row by row of B: its columns, often a page apart, would be read from far away (1.3 times as
-  // fast where B has 1,024 columns and is 8 MB).
+  // Row by row of B: its columns, often a page apart, would be read from far away.
   for (int64_t p = 0; p < depth; ++p) {
     const T* const row = b + p * g.b_row;
     ForPanels(vectors_in_all, kLanes, [&](int64_t column, int64_t vectors) HWY_ATTR {
