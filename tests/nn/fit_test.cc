@@ -1,8 +1,7 @@
 // Fit: it learns, the same bits for the same seed on any number of threads; it stops at a loss that
-// is not finite and at Ctrl-C; what it prints where.
+// is not finite; what it prints where.
 #include "nn/train/fit.h"
 
-#include <csignal>
 #include <cstdio>
 #include <functional>
 #include <limits>
@@ -12,53 +11,12 @@
 
 #include "gtest/gtest.h"
 #include "nn/layers.h"
-#include "nn/module.h"
-#include "nn/train/interrupt.h"
 #include "tensor/parallel.h"
+#include "tests/nn/fit_training.h"
 #include "tests/tensor/thrown_message.h"
 
 namespace wengert {
 namespace {
-
-struct Mlp {
-  nn::Dense fc1, fc2;
-  nn::Dropout dropout;
-
-  Mlp(int64_t in, int64_t hidden, Generator& rng, double rate = 0)
-      : fc1({.in = in, .out = hidden}, rng), fc2({.in = hidden, .out = 2}, rng), dropout{rate} {}
-  Variable operator()(const Variable& x) const { return fc2(dropout(Tanh(fc1(x)))); }
-  template <class V>
-  void Visit(V&& v) {
-    v("fc1", fc1), v("fc2", fc2);
-  }
-};
-
-struct Data {
-  Tensor images, labels;
-};
-// Two clouds: around (1, .., 1) and (-1, .., -1), none closer to the middle than half way.
-Data Clouds(int64_t examples, int64_t features) {
-  Generator rng(11);
-  Tensor images = Uniform({examples, features}, rng, -0.5, 0.5).value().Clone();
-  std::vector<int32_t> labels;
-  for (int64_t i = 0; i < examples; ++i) {
-    labels.push_back(static_cast<int32_t>(i * 7 % 3 == 0));
-    for (int64_t f = 0; f < features; ++f) {
-      images.mutable_data<float>()[i * features + f] += labels.back() ? 1 : -1;
-    }
-  }
-  return {images, Tensor::FromVector(labels)};
-}
-
-std::vector<Tensor> Clones(const std::vector<Parameter>& parameters) {
-  std::vector<Tensor> values;
-  for (const Parameter& p : parameters) values.push_back(p.value().Clone());
-  return values;
-}
-void ExpectSameBits(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
-  EXPECT_EQ(a.size(), b.size());
-  for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(BitwiseEqual(a[i], b[i])) << "tensor " << i;
-}
 
 // What was written to a FitOptions.out that is not a terminal.
 class OutputFile {
@@ -75,21 +33,6 @@ class OutputFile {
 
  private:
   std::FILE* file_;
-};
-
-// A small model about to be trained.
-struct Training {
-  Generator rng{1};
-  Data data = Clouds(60, 4);
-  Mlp model{4, 8, rng};
-  std::vector<Parameter> parameters = Parameters(model);
-  Sgd optimizer{parameters, {.learning_rate = 0.1}};
-  Loader loader{data.images, data.labels, {.batch_size = 16}};  // 16, 16, 16, 12
-  Objective objective = Classification(model);
-
-  FitResult Run(const FitOptions& options) {
-    return Fit(objective, optimizer, loader, rng, options);
-  }
 };
 
 TEST(FitTest, LearnsASeparableSet) {
@@ -358,93 +301,6 @@ TEST(FitTest, KeepsTheLastParametersWhereNoEpochHasAFiniteLoss) {
   plain.Run({.quiet = true});
   EXPECT_EQ(result.best_epoch, 0);
   ExpectSameBits(Clones(t.parameters), Clones(plain.parameters));
-}
-
-volatile std::sig_atomic_t own_handler_calls = 0;
-void OwnHandler(int) { own_handler_calls = own_handler_calls + 1; }
-using Handler = void (*)(int);
-Handler CurrentHandler(int signal) {
-  struct sigaction action = {};
-  sigaction(signal, nullptr, &action);
-  return action.sa_handler;
-}
-
-// Raises `signal` in step `step` of each run.
-Objective Raising(Training& t, int signal, int step, int times = 1) {
-  auto steps = std::make_shared<int>(0);
-  return [&t, signal, step, times, steps](const Batch& batch) {
-    if (++*steps == step) {
-      for (int i = 0; i < times; ++i) std::raise(signal);
-    }
-    return Classification(t.model)(batch);
-  };
-}
-
-TEST(FitInterruptTest, StopsAfterTheStepAndRestoresTheHandlers) {
-  for (const int signal : {SIGINT, SIGTERM}) {
-    const Handler before_int = std::signal(SIGINT, &OwnHandler);
-    const Handler before_term = std::signal(SIGTERM, &OwnHandler);
-    own_handler_calls = 0;
-    Training t, undisturbed;
-    t.objective = Raising(t, signal, 6);
-    int validations = 0;
-    const auto validate = [&] { return ++validations, Metrics{}; };
-    const FitResult result = t.Run({.epochs = 3, .quiet = true, .validate = validate});
-    EXPECT_TRUE(result.interrupted);
-    EXPECT_EQ(result.steps, 6);
-    EXPECT_EQ(result.epochs, 1);
-    EXPECT_EQ(result.training.examples, 32);
-    EXPECT_EQ(validations, 1);
-    EXPECT_EQ(t.optimizer.steps(), 6);
-    EXPECT_EQ(own_handler_calls, 0);
-    EXPECT_EQ(CurrentHandler(SIGINT), &OwnHandler);
-    EXPECT_EQ(CurrentHandler(SIGTERM), &OwnHandler);
-    std::raise(signal);
-    EXPECT_EQ(own_handler_calls, 1);
-
-    // The step was completed: without the signal the same six steps give the same weights.
-    undisturbed.Run({.epochs = 1, .quiet = true});
-    undisturbed.loader = Loader(t.data.images, t.data.labels, {.batch_size = 16, .limit = 32});
-    undisturbed.Run({.epochs = 1, .quiet = true});
-    ExpectSameBits(Clones(t.parameters), Clones(undisturbed.parameters));
-
-    // The next run is not interrupted by the old signal.
-    EXPECT_FALSE(undisturbed.Run({.epochs = 1, .quiet = true}).interrupted);
-    std::signal(SIGINT, before_int);
-    std::signal(SIGTERM, before_term);
-  }
-}
-
-TEST(FitInterruptTest, KeepsTheBestEpochBeforeIt) {
-  Training t, one;
-  t.objective = Raising(t, SIGINT, 6);
-  const auto validate = [&] { return EvaluateObjective(one.objective, t.loader); };
-  const FitResult result =
-      t.Run({.epochs = 3, .quiet = true, .validate = validate, .keep_best = true});
-  one.Run({.epochs = 1, .quiet = true});
-  EXPECT_TRUE(result.interrupted);
-  EXPECT_EQ(result.best_epoch, 1);
-  ExpectSameBits(Clones(t.parameters), Clones(one.parameters));
-}
-
-TEST(FitInterruptTest, HandlersAreRestoredAfterAnError) {
-  const Handler before = std::signal(SIGINT, &OwnHandler);
-  Training t;
-  t.objective = [](const Batch&) -> Outcome { throw Error("test", "no objective"); };
-  EXPECT_EQ(ThrownMessage([&] { t.Run({.quiet = true}); }), "[test] no objective");
-  EXPECT_EQ(CurrentHandler(SIGINT), &OwnHandler);
-  std::signal(SIGINT, before);
-}
-
-TEST(FitInterruptDeathTest, ASecondSignalEndsTheProcess) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_EXIT(
-      {
-        const InterruptScope scope;
-        raise(SIGINT);
-        if (InterruptScope::requested()) raise(SIGINT);
-      },
-      ::testing::KilledBySignal(SIGINT), "");
 }
 
 TEST(ConfusionMatrixTest, CountsLabelsByRow) {
