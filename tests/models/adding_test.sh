@@ -4,14 +4,8 @@
 # with ADDING=binary.
 set -euo pipefail
 adding=${ADDING:-models/adding}
-scratch=$(mktemp -d "${TEST_TMPDIR:-/tmp}/adding_test.XXXXXX")
-trap 'rm -rf "$scratch"' EXIT
-
-fail() {
-  echo "FAILED: $*"
-  exit 1
-}
-without_seconds() { sed -E 's/ seconds=[^ ]+//' <<<"$1"; }
+command=("$adding" --quiet)
+. "$(dirname "${BASH_SOURCE[0]}")/program.sh"
 
 # ---- Two steps to remember are easy for every cell. ----
 "$adding" --length=4 --hidden=16 --learning_rate=2e-2 --sequences=100000 >"$scratch/out"
@@ -32,17 +26,6 @@ line=$("$adding" "${small[@]}" --save="$scratch/weights")
 cmp "$scratch/weights" "$scratch/again" || fail "other weights on three threads"
 "$adding" "${small[@]}" --load="$scratch/weights" >/dev/null || fail "--load"
 
-# ---- Mistakes: a non-zero exit, and one line on stderr that names the problem. ----
-# refused TEXT FLAG...
-refused() {
-  local text=$1 code=0
-  shift
-  "$adding" --quiet "$@" >"$scratch/out" 2>"$scratch/err" || code=$?
-  [[ $code != 0 && $code -lt 128 ]] || fail "$*: exit $code"
-  [[ ! -s $scratch/out ]] || fail "$*: printed $(cat "$scratch/out")"
-  [[ $(wc -l <"$scratch/err") == 1 ]] || fail "$*: not one line: $(cat "$scratch/err")"
-  grep -qF -- "$text" "$scratch/err" || fail "$*: no \"$text\" in $(cat "$scratch/err")"
-}
 refused 'adding: unknown cell "cnn"; known: lstm, gru, rnn, all' --cell=cnn
 refused "--length is at least 2" --length=1
 refused "--hidden is at least 1" --hidden=0

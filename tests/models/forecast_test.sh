@@ -3,14 +3,8 @@
 # and files, and Ctrl-C. Runs in the runfiles folder, or anywhere with FORECAST=binary.
 set -euo pipefail
 forecast=${FORECAST:-models/forecast}
-scratch=$(mktemp -d "${TEST_TMPDIR:-/tmp}/forecast_test.XXXXXX")
-program=
-trap '[[ -z $program ]] || kill -9 "$program" 2>/dev/null || true; rm -rf "$scratch"' EXIT
-
-fail() {
-  echo "FAILED: $*"
-  exit 1
-}
+command=("$forecast" --quiet)
+. "$(dirname "${BASH_SOURCE[0]}")/program.sh"
 number='-?[0-9.]+(e[+-][0-9]+)?'
 pattern="^test_mse=($number) naive_mse=($number) ratio=([0-9.]+) next=($number) "
 pattern+="best_epoch=[0-9]+ epochs=[0-9]+ seconds=[0-9]+\.[0-9] seed=[0-9]+$"
@@ -24,7 +18,6 @@ holds "${BASH_REMATCH[5]} < 0.8" || fail "not better: $line"
 holds "${BASH_REMATCH[1]} / ${BASH_REMATCH[3]} - ${BASH_REMATCH[5]} < 0.001" || fail "$line"
 
 # ---- The same seed gives the same numbers, on any number of threads. ----
-without_seconds() { sed -E 's/ seconds=[^ ]+//' <<<"$1"; }
 for threads in 1 3; do
   again=$("$forecast" "${short[@]}" --threads=$threads)
   [[ $(without_seconds "$again") == "$(without_seconds "$line")" ]] ||
@@ -70,17 +63,6 @@ grep -q '^1000 values; windows to train on: 676, to validate: 150, to test: 150;
 grep -qE '^Epoch 1/1  22/22  loss .* validation loss' "$scratch/out" || fail "$(cat "$scratch/out")"
 ! grep -q accuracy "$scratch/out" || fail "accuracy of what? $(cat "$scratch/out")"
 
-# ---- Mistakes: a non-zero exit, and one line on stderr that names the problem. ----
-# refused TEXT FLAG...
-refused() {
-  local text=$1 code=0
-  shift
-  "$forecast" --quiet "$@" >"$scratch/out" 2>"$scratch/err" || code=$?
-  [[ $code == 1 ]] || fail "$*: exit $code"
-  [[ ! -s $scratch/out ]] || fail "$*: printed $(cat "$scratch/out")"
-  [[ $(wc -l <"$scratch/err") == 1 ]] || fail "$*: not one line: $(cat "$scratch/err")"
-  grep -qF -- "$text" "$scratch/err" || fail "$*: no \"$text\" in $(cat "$scratch/err")"
-}
 refused 'unexpected argument "now"' now
 refused "--epochs=-1 is negative" --epochs=-1
 for flag in length window hidden; do
@@ -115,19 +97,5 @@ refused "$scratch/no/w" "${short[@]}" --save="$scratch/no/w"
 refused "does not fit the model" "${short[@]}" --load="$scratch/w" --hidden=8
 
 # ---- Ctrl-C: the step is completed, what there is tested, the last line printed, exit 130. ----
-# Background jobs of a script ignore SIGINT, hence the monitor mode.
-set -m
-"$forecast" "${short[@]}" --noquiet --epochs=100000 >"$scratch/out" 2>"$scratch/err" &
-program=$!
-set +m
-until grep -q "^Epoch 1/" "$scratch/out"; do
-  kill -0 "$program" 2>/dev/null || fail "ended early: $(cat "$scratch/err")"
-  sleep 0.05
-done
-kill -INT "$program"
-code=0
-wait "$program" || code=$?
-program=
-[[ $code == 130 ]] || fail "interrupted: exit $code"
-[[ ! -s $scratch/err ]] || fail "interrupted: $(cat "$scratch/err")"
+interrupted "$forecast" "${short[@]}" --noquiet --epochs=100000
 [[ $(tail -n 1 "$scratch/out") =~ $pattern ]] || fail "last line: $(tail -n 1 "$scratch/out")"

@@ -5,14 +5,8 @@
 set -euo pipefail
 mnist=${MNIST:-models/mnist}
 data=${DATA:-data/mnist}
-scratch=$(mktemp -d "${TEST_TMPDIR:-/tmp}/mnist_test.XXXXXX")
-program=
-trap '[[ -z $program ]] || kill -9 "$program" 2>/dev/null || true; rm -rf "$scratch"' EXIT
-
-fail() {
-  echo "FAILED: $*"
-  exit 1
-}
+command=("$mnist" --data="$data" --quiet)
+. "$(dirname "${BASH_SOURCE[0]}")/program.sh"
 
 # ---- A short run ends with the line that programs read. ----
 short=(--data="$data" --model=mlp --epochs=1 --batch_size=32 --subset=2000 --seed=3 --quiet)
@@ -23,7 +17,6 @@ pattern+='model=mlp seed=3$'
 awk -v accuracy="${BASH_REMATCH[1]}" 'BEGIN { exit !(accuracy > 0.75) }' || fail "learned: $line"
 
 # ---- The same seed gives the same numbers, on any number of threads. ----
-without_seconds() { sed -E 's/ seconds=[^ ]+//' <<<"$1"; }
 for threads in 0 1 3; do
   again=$("$mnist" "${short[@]}" --threads=$threads)
   [[ $(without_seconds "$again") == "$(without_seconds "$line")" ]] ||
@@ -65,17 +58,6 @@ further=$("$mnist" "${short[@]}" --load="$weights" --save="$weights")
 loaded=$("$mnist" "${test_only[@]}" --load="$weights")
 [[ $(result "$loaded") == "$(result "$further")" ]] || fail "--load gives $loaded, not $further"
 
-# ---- Mistakes: a non-zero exit, and one line on stderr that names the problem. ----
-# refused TEXT FLAG...
-refused() {
-  local text=$1 code=0
-  shift
-  "$mnist" --data="$data" --quiet "$@" >"$scratch/out" 2>"$scratch/err" || code=$?
-  [[ $code != 0 && $code -lt 128 ]] || fail "$*: exit $code"
-  [[ ! -s $scratch/out ]] || fail "$*: printed $(cat "$scratch/out")"
-  [[ $(wc -l <"$scratch/err") == 1 ]] || fail "$*: not one line: $(cat "$scratch/err")"
-  grep -qF -- "$text" "$scratch/err" || fail "$*: no \"$text\" in $(cat "$scratch/err")"
-}
 refused "bogus" --bogus=1
 refused "'epochs'" --epochs=many
 refused 'unexpected argument "train"' train
@@ -139,22 +121,8 @@ grep -q "$scratch/before: File too large" "$scratch/err" || fail "disk full: $(c
 "$mnist" "${test_only[@]}" --load="$scratch/before" >/dev/null || fail "disk full: the file is gone"
 
 # ---- Ctrl-C: the step is completed, the model saved and tested, the last line printed, exit 130.
-# Background jobs of a script ignore SIGINT, hence the monitor mode.
-set -m
-"$mnist" --data="$data" --model=mlp --epochs=100000 --subset=2000 --seed=3 \
-  --save="$scratch/interrupted" >"$scratch/out" 2>"$scratch/err" &
-program=$!
-set +m
-until grep -q "^Epoch 1/" "$scratch/out"; do
-  kill -0 "$program" 2>/dev/null || fail "ended early: $(cat "$scratch/err")"
-  sleep 0.05
-done
-kill -INT "$program"
-code=0
-wait "$program" || code=$?
-program=
-[[ $code == 130 ]] || fail "interrupted: exit $code"
-[[ ! -s $scratch/err ]] || fail "interrupted: $(cat "$scratch/err")"
+interrupted "$mnist" --data="$data" --model=mlp --epochs=100000 --subset=2000 --seed=3 \
+  --save="$scratch/interrupted"
 grep -q "^Interrupted after [0-9]* steps" "$scratch/out" || fail "interrupted: no such line"
 last=$(tail -n 1 "$scratch/out")
 [[ $last =~ ^test_accuracy=.*\ epochs=[0-9]+\ .*model=mlp\ seed=3$ ]] || fail "last line: $last"

@@ -5,14 +5,8 @@
 set -euo pipefail
 rows=${ROWS:-models/rows}
 data=${DATA:-data/mnist}
-scratch=$(mktemp -d "${TEST_TMPDIR:-/tmp}/rows_test.XXXXXX")
-trap 'rm -rf "$scratch"' EXIT
-
-fail() {
-  echo "FAILED: $*"
-  exit 1
-}
-without_seconds() { sed -E 's/ seconds=[^ ]+//' <<<"$1"; }
+command=("$rows" --data="$data" --quiet)
+. "$(dirname "${BASH_SOURCE[0]}")/program.sh"
 
 # ---- A short run of each cell ends with the line that programs read. ----
 short=(--data="$data" --hidden=24 --epochs=3 --batch_size=32 --subset=2400 --learning_rate=1e-2
@@ -37,17 +31,6 @@ for input in pixels permuted; do
 done
 cmp -s "$scratch/pixels" "$scratch/permuted" && fail "--permuted has no effect"
 
-# ---- Mistakes: a non-zero exit, and one line on stderr that names the problem. ----
-# refused TEXT FLAG...
-refused() {
-  local text=$1 code=0
-  shift
-  "$rows" --data="$data" --quiet "$@" >"$scratch/out" 2>"$scratch/err" || code=$?
-  [[ $code != 0 && $code -lt 128 ]] || fail "$*: exit $code"
-  [[ ! -s $scratch/out ]] || fail "$*: printed $(cat "$scratch/out")"
-  [[ $(wc -l <"$scratch/err") == 1 ]] || fail "$*: not one line: $(cat "$scratch/err")"
-  grep -qF -- "$text" "$scratch/err" || fail "$*: no \"$text\" in $(cat "$scratch/err")"
-}
 refused 'rows: unknown cell "cnn"; known: rnn, lstm, gru' --cell=cnn
 refused "--hidden=-1 is negative" --hidden=-1
 refused "--epochs=-1 is negative" --epochs=-1

@@ -3,14 +3,8 @@
 # of wrong flags and files, and Ctrl-C. Runs in the runfiles folder, or anywhere with TEXT=binary.
 set -euo pipefail
 text=${TEXT:-models/text}
-scratch=$(mktemp -d "${TEST_TMPDIR:-/tmp}/text_test.XXXXXX")
-program=
-trap '[[ -z $program ]] || kill -9 "$program" 2>/dev/null || true; rm -rf "$scratch"' EXIT
-
-fail() {
-  echo "FAILED: $*"
-  exit 1
-}
+command=("$text")
+. "$(dirname "${BASH_SOURCE[0]}")/program.sh"
 weights=$scratch/w.safetensors
 for _ in {1..60}; do printf 'Größe, gräßlich groß\n'; done >"$scratch/data.txt"
 small=(--data="$scratch/data.txt" --hidden=32 --layers=1 --embedding=8 --batch_size=4 --steps=16)
@@ -25,7 +19,6 @@ pattern+='seconds=[0-9]+\.[0-9] seed=3$'
 awk -v nats="${BASH_REMATCH[1]}" 'BEGIN { exit !(nats < 0.3) }' || fail "learned: $line"
 
 # ---- The same seed gives the same numbers and weights, on any number of threads. ----
-without_seconds() { sed -E 's/ seconds=[^ ]+//' <<<"$1"; }
 for threads in 1 3; do
   again=$("$text" train "${small[@]}" --epochs=12 --dropout=0.1 --learning_rate=0.03 --seed=3 \
     --quiet --threads=$threads --save="$scratch/again")
@@ -63,17 +56,6 @@ hot() { generate --temperature=3 --length=100 "$@"; }
 [[ $(hot --seed=1) != "$(hot --seed=2)" ]] || fail "--seed has no effect"
 [[ $(hot --seed=1 --top_k=1) == "$(hot --seed=2 --top_k=1)" ]] || fail "--top_k=1 still draws"
 
-# ---- Mistakes: a non-zero exit, and one line on stderr that names the problem. ----
-# refused TEXT ARGUMENT...
-refused() {
-  local message=$1 code=0
-  shift
-  "$text" "$@" >"$scratch/out" 2>"$scratch/err" || code=$?
-  [[ $code == 1 ]] || fail "$*: exit $code"
-  [[ ! -s $scratch/out ]] || fail "$*: printed $(cat "$scratch/out")"
-  [[ $(wc -l <"$scratch/err") == 1 ]] || fail "$*: not one line: $(cat "$scratch/err")"
-  grep -qF -- "$message" "$scratch/err" || fail "$*: no \"$message\" in $(cat "$scratch/err")"
-}
 refused 'text: no command; known: train, generate'
 refused 'unknown command "trian"; known: train, generate' trian
 refused 'unexpected argument "now"' train now
@@ -133,22 +115,7 @@ refused "the first value that is not finite" train "${small[@]}" --learning_rate
 cmp -s "$weights" "$scratch/before" || fail "the weights are gone"
 
 # ---- Ctrl-C: what there is is saved, the last line printed, exit 130. ----
-# Background jobs of a script ignore SIGINT, hence the monitor mode.
-set -m
-"$text" train "${small[@]}" --epochs=100000 --save="$scratch/stopped" >"$scratch/out" \
-  2>"$scratch/err" &
-program=$!
-set +m
-until grep -q "^Epoch 1/" "$scratch/out"; do
-  kill -0 "$program" 2>/dev/null || fail "ended early: $(cat "$scratch/err")"
-  sleep 0.05
-done
-kill -INT "$program"
-code=0
-wait "$program" || code=$?
-program=
-[[ $code == 130 ]] || fail "interrupted: exit $code"
-[[ ! -s $scratch/err ]] || fail "interrupted: $(cat "$scratch/err")"
+interrupted "$text" train "${small[@]}" --epochs=100000 --save="$scratch/stopped"
 grep -q "^Interrupted after [0-9]* steps" "$scratch/out" || fail "interrupted: no such line"
 [[ $(tail -n 1 "$scratch/out") =~ ^val_nats=.*\ seed=1$ ]] || fail "$(tail -n 1 "$scratch/out")"
 "$text" generate --load="$scratch/stopped" --length=1 >/dev/null || fail "not saved"
