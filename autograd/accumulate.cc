@@ -15,6 +15,7 @@ struct AccumulateOp : Op<AccumulateOp> {
   static constexpr std::string_view kName = "accumulate";
   static constexpr Uses kUses = Uses::None();
   static constexpr bool kDonates = true;
+  static constexpr Grouping kGrouping = Grouping::kAccumulate;
 
   Spec Infer(VariableSpan x) const { return {x[0].shape(), x[0].dtype()}; }
 

@@ -2,15 +2,17 @@
 // from the pool, and drops every value that nobody will read.
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
+#include "autograd/element_group.h"
+#include "autograd/evaluation_plan.h"
 #include "autograd/flush_to_zero.h"
 #include "autograd/op.h"
-#include "autograd/order.h"
 #include "autograd/record.h"
 #include "autograd/small_array.h"
 #include "autograd/thread_state.h"
@@ -20,91 +22,53 @@ namespace {
 
 constexpr int64_t kDonateBytes = 4096;  // below, a fresh buffer is as cheap as asking
 
-// A pending node in the plan of one evaluation.
-struct Entry {
-  explicit Entry(Node* n) : node(n) {}
-
-  Node* node;
-  uint32_t reads = 0;  // by nodes of the plan, still to come
-  bool keep = false;   // its values outlive the evaluation
-  bool keep_residuals = false;
+// An evaluation nests inside another (a composite without a kernel runs its Definition), so its
+// vectors are borrowed from the thread and given back with their capacity.
+struct Workspace {
+  EvaluationPlan plan;
+  std::vector<GroupNode> group;  // that runs
+  std::vector<GroupOperand> operands;
 };
+thread_local std::vector<std::unique_ptr<Workspace>> spare_workspaces;
 
-// An evaluation nests inside another (a composite without a kernel runs its Definition), so the
-// vectors of a plan are borrowed from the thread and given back with their capacity.
-struct Plan {
-  std::vector<Entry> entries;
-  std::vector<uint32_t> order;  // memory of a SequenceOrder
-};
-thread_local std::vector<Plan> spare_plans;
+std::unique_ptr<Workspace> BorrowWorkspace() {
+  if (spare_workspaces.empty()) return std::make_unique<Workspace>();
+  std::unique_ptr<Workspace> workspace = std::move(spare_workspaces.back());
+  spare_workspaces.pop_back();
+  return workspace;
+}
 
 class Evaluation {
  public:
-  Evaluation(VariableSpan targets, absl::Span<Node* const> nodes, bool final)
-      : targets_(targets), nodes_(nodes), final_(final) {
+  Evaluation(VariableSpan targets, bool final)
+      : targets_(targets), final_(final), workspace_(BorrowWorkspace()), plan_(workspace_->plan) {
     ++thread_state.evaluations;
-    if (!spare_plans.empty()) {
-      plan_ = std::move(spare_plans.back());
-      spare_plans.pop_back();
-    }
   }
   ~Evaluation() {
     --thread_state.evaluations;
-    plan_.entries.clear();
-    plan_.order.clear();
-    if (plan_.entries.capacity() < 1 << 20) spare_plans.push_back(std::move(plan_));
+    plan_.Clear();
+    if (!plan_.IsHuge()) spare_workspaces.push_back(std::move(workspace_));
   }
 
-  void Run() {
-    Collect();
-    order_.Sort(plan_.entries, plan_.order);
+  // Runs `nodes` too, but does not hold them: their values may be dropped.
+  void Run(absl::Span<Node* const> nodes) {
+    plan_.Collect(targets_, nodes, final_);
+    plan_.Order(/*group=*/!thread_state.anomaly);  // which looks at each value
     const FlushToZeroScope flush_to_zero;
-    const size_t size = plan_.entries.size();
-    for (size_t i = 0; i < size; ++i) {
-      Entry& entry = plan_.entries[order_[i]];
-      DecideKeeping(entry);
-      RunNode(entry);
-      Release(entry);
+    if (plan_.grouped()) {
+      for (const EvaluationPlan::Step& step : plan_.steps()) RunStep(step);
+    } else {
+      const size_t size = plan_.size();
+      for (size_t i = 0; i < size; ++i) RunOne(plan_[i]);
     }
     if (final_) LetGoOfTape();
   }
 
  private:
-  Entry* Find(const Node* node) {
-    const uint32_t slot = node->evaluate_slot;
-    if (slot >= plan_.entries.size() || plan_.entries[slot].node != node) return nullptr;
-    return &plan_.entries[slot];
-  }
-
-  Entry& Visit(Node* node) {
-    if (Entry* entry = Find(node)) return *entry;
-    order_.Saw(node);
-    node->evaluate_slot = static_cast<uint32_t>(plan_.entries.size());
-    return plan_.entries.emplace_back(node);
-  }
-
-  void Collect() {
-    for (const Variable& target : targets_) {
-      if (!target.defined()) throw Error("evaluate", "a variable is undefined");
-      if (!target.output().defined()) Visit(target.node());
-    }
-    for (Node* node : nodes_) Visit(node);
-    // The list of entries is the work list too: no recursion, no second stack.
-    for (size_t i = 0; i < plan_.entries.size(); ++i) {
-      Node* node = plan_.entries[i].node;
-      const bool rule_reads = node->requires_grad() && !final_;
-      const Uses uses = node->op->uses;
-      const VariableSpan inputs = node->inputs();
-      for (size_t k = 0; k < inputs.size(); ++k) {
-        const Variable& input = inputs[k];
-        if (input.output().defined()) continue;
-        Entry& entry = Visit(input.node());
-        ++entry.reads;
-        const bool residual = input.index() >= input.node()->num_public;
-        (residual ? entry.keep_residuals : entry.keep) |= rule_reads && uses.input(k);
-      }
-      plan_.entries[i].keep |= rule_reads && uses.output;
-    }
+  void RunOne(Entry& entry) {
+    DecideKeeping(entry);
+    RunNode(entry);
+    Release(entry);
   }
 
   // Kept is what a gradient rule reads (found in Collect) and what anyone outside refers to: a
@@ -116,8 +80,9 @@ class Evaluation {
     entry.keep_residuals |= outside || (entry.node->requires_grad() && !final_);
   }
 
-  // Moves the buffer of one input to output `o` if nobody can miss it; null otherwise.
-  Tensor* Donate(const Entry& entry, size_t input, int o) {
+  // Moves the buffer of one input to output `o` if nobody can miss it; null otherwise. `reads`: by
+  // nodes of the plan that run now, and not after this one.
+  Tensor* Donate(const Entry& entry, size_t input, int o, uint32_t reads = 1) {
     Node& node = *entry.node;
     Node* donor = node.inputs()[input].node();
     Tensor& tensor = donor->outputs()[node.inputs()[input].index()];
@@ -127,14 +92,15 @@ class Evaluation {
         !tensor.OwnsStorage() || !tensor.IsContiguous()) {
       return nullptr;
     }
-    if (const Entry* donor_entry = Find(donor)) {
+    if (const Entry* donor_entry = plan_.Find(donor)) {
       // Dropped next anyway. Should a reader ever want it again, its edges are still there.
-      if (donor_entry->keep || donor_entry->reads != 1) return nullptr;
+      if (donor_entry->keep || donor_entry->reads != reads) return nullptr;
     } else if (donor->UseCount() != 1 || node.requires_grad() || !entry.keep) {
       // Computed before: ours only if this edge is the last reference and is let go right after.
       return nullptr;
     }
     node.TakeOutput(o, tensor);
+    donated_.push_back({&tensor, &node, o});
     return &tensor;
   }
 
@@ -145,14 +111,11 @@ class Evaluation {
     for (int o = 0; o < node.num_outputs; ++o) {
       const Tensor& output = node.outputs()[o];
       if (output.defined()) continue;  // a residual that was kept
-      if (op.donates || op.elementwise) {
-        const size_t first = op.elementwise ? 0 : o;
-        const size_t end = op.elementwise ? in.size() : o + 1;
+      if (op.donates || op.elementwise()) {
+        const size_t first = op.elementwise() ? 0 : o;
+        const size_t end = op.elementwise() ? in.size() : o + 1;
         for (size_t i = first; i < end && !output.defined(); ++i) {
-          Tensor* donor = Donate(entry, i, o);
-          if (!donor) continue;
-          in[i] = &output;
-          donated_.emplace_back(donor, o);
+          if (Donate(entry, i, o)) in[i] = &output;
         }
       }
       if (!output.defined()) node.AllocateOutput(o, output.bytes());
@@ -167,7 +130,7 @@ class Evaluation {
     for (size_t i = 0; i < inputs.size(); ++i) in[i] = &inputs[i].output();
     try {
       const int64_t bytes = node.outputs()[0].bytes();
-      if (op.elementwise && bytes < kDonateBytes) [[likely]] {
+      if (op.elementwise() && bytes < kDonateBytes) [[likely]] {
         node.AllocateOutput(0, bytes);
       } else if (!op.makes_outputs) {
         GiveMemory(entry, in);
@@ -192,9 +155,13 @@ class Evaluation {
   // After an exception: the node is pending again, and its inputs have what they gave. It is as it
   // was, since an op that donates does not throw once it has written.
   void Undo(Node& node) {
-    for (const auto& [donor, o] : donated_) node.GiveBackOutput(o, *donor);
-    donated_.clear();
+    ReturnDonations();
     for (int o = 0; o < node.num_outputs; ++o) Node::DropValue(node.outputs()[o]);
+  }
+
+  void ReturnDonations() {
+    for (const Donation& d : donated_) d.to->GiveBackOutput(d.output, *d.donor);
+    donated_.clear();
   }
 
   static void Drop(const Entry& entry) {
@@ -205,10 +172,88 @@ class Evaluation {
     }
   }
 
+  void RunStep(const EvaluationPlan::Step& step) {
+    decltype(OpTable::run_group) run = nullptr;
+    for (uint32_t i = 0; i < step.count && !run && step.count > 1; ++i) {
+      run = plan_.At(step.first + i).node->op->run_group;
+    }
+    run ? RunGroup(step, run) : RunEach(step);
+  }
+  void RunEach(const EvaluationPlan::Step& step) {
+    for (uint32_t i = 0; i < step.count; ++i) RunOne(plan_.At(step.first + i));
+  }
+
+  // Runs nodes as one loop. What only the group reads gets no memory: to a later reader it is
+  // pending again, as if it had been dropped.
+  void RunGroup(const EvaluationPlan::Step& step, decltype(OpTable::run_group) run) {
+    operands_.clear();
+    group_.clear();
+    for (uint32_t i = 0; i < step.count; ++i) {
+      Entry& entry = plan_.At(step.first + i);
+      DecideKeeping(entry);
+      for (const Variable& input : entry.node->inputs()) {
+        const Entry* read = plan_.Find(input.node());
+        const bool inside = read && read->place >= step.first && !input.output().defined();
+        if (inside) group_[read->place - step.first].last_read = i;
+        operands_.push_back(
+            {inside ? nullptr : &input.output(), inside ? read->place - step.first : 0});
+      }
+      group_.push_back({entry.node, nullptr, nullptr, 0});
+    }
+    try {
+      GroupOperand* operands = operands_.data();
+      for (uint32_t i = 0; i < step.count; ++i) {
+        const Entry& entry = plan_.At(step.first + i);
+        group_[i].operands = operands;
+        operands += entry.node->num_inputs;
+        if (!entry.keep && entry.reads == entry.group_reads) continue;
+        group_[i].result = &entry.node->outputs()[0];
+        GiveMemoryInGroup(entry, i);
+      }
+      run(group_);
+    } catch (...) {
+      // No memory for all of it: as far as it goes, and then the error of the node that it ends at.
+      ReturnDonations();
+      for (uint32_t i = 0; i < step.count; ++i) {
+        Node::DropValue(plan_.At(step.first + i).node->outputs()[0]);
+      }
+      return RunEach(step);
+    }
+    donated_.clear();
+    thread_state.kernel_calls += step.count;
+    for (uint32_t i = 0; i < step.count; ++i) {
+      Node* node = plan_.At(step.first + i).node;
+      if (node->pending_slot) PendingList::Get().Remove(node);
+    }
+    for (uint32_t i = 0; i < step.count; ++i) Release(plan_.At(step.first + i));
+  }
+
+  // Memory for what the node at place `i` of the group stores: that of an input, if no node after
+  // it reads that, or new.
+  void GiveMemoryInGroup(const Entry& entry, uint32_t i) {
+    Node& node = *entry.node;
+    const Tensor& output = node.outputs()[0];
+    for (size_t k = 0; k < node.num_inputs && output.bytes() >= kDonateBytes; ++k) {
+      if (!group_[i].operands[k].tensor) continue;
+      const Node* donor = node.inputs()[k].node();
+      uint32_t reads = 0;
+      for (uint32_t j = 0; j <= i; ++j) {
+        for (const Variable& input : group_[j].node->inputs()) reads += input.node() == donor;
+      }
+      const Tensor* given = Donate(entry, k, 0, reads);
+      if (!given) continue;
+      for (GroupOperand& operand : operands_) {
+        if (operand.tensor == given) operand.tensor = &output;
+      }
+      return;
+    }
+    node.AllocateOutput(0, output.bytes());
+  }
+
   void Release(Entry& entry) {
     Node& node = *entry.node;
     for (const Variable& input : node.inputs()) {
-      Entry* read = Find(input.node());
+      Entry* read = plan_.Find(input.node());
       if (read && --read->reads == 0) Drop(*read);
     }
     if (entry.reads == 0) Drop(entry);
@@ -254,18 +299,25 @@ class Evaluation {
     return range;
   }
 
+  struct Donation {
+    Tensor* donor;
+    Node* to;
+    int output;
+  };
+
   VariableSpan targets_;
-  absl::Span<Node* const> nodes_;  // run too, but not held: their values may be dropped
   bool final_;
-  Plan plan_;
-  SequenceOrder order_;
-  absl::InlinedVector<std::pair<Tensor*, int>, 4> donated_;  // to the node that runs: donor, output
+  std::unique_ptr<Workspace> workspace_;
+  EvaluationPlan& plan_;
+  std::vector<GroupNode>& group_ = workspace_->group;
+  std::vector<GroupOperand>& operands_ = workspace_->operands;
+  absl::InlinedVector<Donation, 4> donated_;  // to the nodes that run
 };
 
 }  // namespace
 
-void Run(VariableSpan targets, bool final) { Evaluation(targets, {}, final).Run(); }
-void RunPending(absl::Span<Node* const> nodes) { Evaluation({}, nodes, false).Run(); }
+void Run(VariableSpan targets, bool final) { Evaluation(targets, final).Run({}); }
+void RunPending(absl::Span<Node* const> nodes) { Evaluation({}, /*final=*/false).Run(nodes); }
 void RunDetached(uint64_t since) {
   std::vector<Node*> detached;
   const std::vector<Node*>& pending = PendingList::Get().nodes;

@@ -51,6 +51,14 @@ struct Uses {
   constexpr bool input(size_t i) const { return inputs >> (i < 31 ? i : 31) & 1; }
 };
 
+// How nodes of an op can run in one loop with others (element_group.h).
+enum class Grouping : uint8_t {
+  kNone,
+  kRow,         // an element-wise row
+  kAccumulate,  // the sum of inputs of one shape, from the first to the last
+};
+struct GroupNode;
+
 // The functions of one op; one static object per op. `node` gives the attributes.
 struct OpTable {
   std::string_view name;
@@ -61,15 +69,19 @@ struct OpTable {
   // Output o may take over the buffer of input o (donation): the kernel reads each element before
   // it writes it. Elementwise: output 0 may take any input's.
   bool donates = false;
-  bool elementwise = false;
+  Grouping grouping = Grouping::kNone;
   int row = -1;  // elementwise: its row in the table of block kernels
   void (*forward)(const Node& node, TensorSpan in, absl::Span<Tensor> out) = nullptr;
   // dy has one entry per public output; entries may be undefined (zero).
   Gradients (*vjp)(const Node& node, VariableSpan x, VariableSpan y, VariableSpan dy,
                    Needs needs) = nullptr;
+  // Runs a group that this node is in; null: others must bring the loop.
+  void (*run_group)(absl::Span<const GroupNode> group) = nullptr;
   size_t attribute_bytes = 0;
   void (*copy_attributes)(void* to, const void* from) = nullptr;
   void (*destroy_attributes)(void* attributes) = nullptr;  // null: trivial
+
+  bool elementwise() const { return grouping == Grouping::kRow; }
 };
 
 // Memory layout: this header, outputs (Tensor each), inputs (Variable each), attributes; one block

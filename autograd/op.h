@@ -89,6 +89,7 @@ struct Op {
   static constexpr bool kMakesOutputs = false;  // Forward sets `out` itself, mostly to views
   // Output o may overwrite input o. Forward must not throw once it has written.
   static constexpr bool kDonates = false;
+  static constexpr Grouping kGrouping = Grouping::kNone;
   static constexpr int kResiduals = 0;  // outputs at the end that only the rule reads
 };
 
@@ -152,6 +153,7 @@ inline constexpr OpTable kOpTable = {
     .differentiable = O::kDifferentiable,
     .makes_outputs = O::kMakesOutputs,
     .donates = O::kDonates,
+    .grouping = O::kGrouping,
     .forward = &internal::Traits<O>::Forward,
     .vjp = internal::Traits<O>::VjpFunction(),
     .attribute_bytes = sizeof(O),

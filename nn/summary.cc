@@ -33,7 +33,7 @@ double Flops(const Node& node) {
   if (node.op->name == "conv2d") {
     return 2 * size * static_cast<double>(in[1].size() / std::max<int64_t>(1, in[1].dim(-1)));
   }
-  if (node.op->elementwise) return size;
+  if (node.op->elementwise()) return size;
   double read = 0;  // reductions, pooling and the like: about one operation per element read
   for (const Variable& input : in) read = std::max(read, static_cast<double>(input.size()));
   return std::max(read, size);

@@ -138,10 +138,11 @@ constexpr OpTable MakeTable(std::string_view name, Row row, decltype(OpTable::fo
           .uses = uses,
           .differentiable = vjp != nullptr,
           .donates = false,
-          .elementwise = true,
+          .grouping = Grouping::kRow,
           .row = static_cast<int>(row),
           .forward = forward,
           .vjp = vjp,
+          .run_group = &RunElementGroup,
           .attribute_bytes = sizeof(Attributes),
           .copy_attributes = [](void* to, const void* from) {
             new (to) Attributes(*static_cast<const Attributes*>(from));

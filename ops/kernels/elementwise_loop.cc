@@ -1,69 +1,18 @@
 #include "ops/kernels/elementwise_loop.h"
 
-#include <algorithm>
 #include <cstring>
 
-#include "tensor/parallel.h"
-#include "tensor/strided.h"
+#include "autograd/variable.h"
+#include "ops/kernels/block_program.h"
 
 namespace wengert {
 namespace {
 
-constexpr int64_t kBlock = 2048;      // elements; three float operands and a result stay in L1
-constexpr int64_t kTask = 1 << 15;    // elements of a task; a multiple of kBlock
 constexpr int64_t kSerial = 1 << 15;  // up to here one thread is as fast
 
-// An operand that is neither a scalar nor laid out as the result: blocks of it are gathered.
-struct Gathered {
-  StridedLoop loop;
-  const std::byte* data;
-  size_t element;
-};
-
-template <class T>
-void GatherBlock(const Gathered& from, int64_t begin, int64_t count, T* to) {
-  const StridedLoop& loop = from.loop;
-  const T* data = reinterpret_cast<const T*>(from.data);
-  const int outer_rank = loop.rank - 1;
-  const int64_t inner = loop.shape[outer_rank], stride = loop.strides[0][outer_rank];
-  int64_t index[kMaxRank];
-  int64_t rest = begin / inner, column = begin % inner, offset = 0;
-  for (int axis = outer_rank - 1; axis >= 0; --axis) {
-    index[axis] = rest % loop.shape[axis];
-    rest /= loop.shape[axis];
-    offset += index[axis] * loop.strides[0][axis];
-  }
-  while (count > 0) {
-    const int64_t run = std::min(inner - column, count);
-    const T* row = data + offset + column * stride;
-    if (stride == 1) {
-      std::memcpy(to, row, static_cast<size_t>(run) * sizeof(T));
-    } else if (stride == 0) {
-      std::fill_n(to, run, *row);
-    } else {
-      for (int64_t i = 0; i < run; ++i) to[i] = row[i * stride];
-    }
-    to += run;
-    count -= run;
-    column = 0;
-    for (int axis = outer_rank - 1; axis >= 0; --axis) {  // the next row, as an odometer
-      offset += loop.strides[0][axis];
-      if (++index[axis] < loop.shape[axis]) break;
-      offset -= index[axis] * loop.strides[0][axis];
-      index[axis] = 0;
-    }
-  }
-}
-
-void GatherBlock(const Gathered& from, int64_t begin, int64_t count, std::byte* to) {
-  switch (from.element) {
-    case 1:
-      return GatherBlock(from, begin, count, reinterpret_cast<uint8_t*>(to));
-    case 4:
-      return GatherBlock(from, begin, count, reinterpret_cast<uint32_t*>(to));
-    default:
-      return GatherBlock(from, begin, count, reinterpret_cast<uint64_t*>(to));
-  }
+// What a row computes in: a comparison's result is bool, its operands are of the first one's dtype.
+inline DType ComputeType(Row row, const Tensor* first, DType result) {
+  return result == DType::kBool && row != Row::kWhere && first ? first->dtype() : result;
 }
 
 inline void StoreNumber(double number, DType dtype, std::byte* to) {
@@ -78,57 +27,6 @@ inline void StoreNumber(double number, DType dtype, std::byte* to) {
   });
 }
 
-// What the kernel reads for each operand: a tensor's elements, or one number.
-struct Operands {
-  const void* data[3];
-  unsigned scalars = 0;  // bit i: operand i is one element for all
-  bool dense = true;     // every other one lies as the result does
-  alignas(8) std::byte numbers[3][8];
-};
-
-// Any strides, in blocks, threads by shape.
-void RunBlocks(BlockKernel kernel, int arity, const Operands& operands,
-               const ElementwiseAttributes& attributes, TensorSpan in, Tensor& out) {
-  const int64_t size = out.size();
-  int64_t step[3];  // bytes from one element to the next; 0: a scalar
-  int gathered_count = 0;
-  Gathered gathered[3];
-  int gathered_operand[3];
-  int next_input = 0;
-  for (int i = 0; i < arity; ++i) {
-    const bool is_number = attributes.number_operands >> i & 1;
-    const Tensor* const tensor = is_number ? nullptr : &in[next_input++];
-    step[i] = 0;
-    if (operands.scalars >> i & 1) continue;
-    const size_t element = SizeOf(tensor->dtype());
-    step[i] = static_cast<int64_t>(element);
-    if (tensor->size() == size && tensor->IsContiguous()) continue;
-    gathered[gathered_count] = {StridedLoop::Make(out.shape(), {&tensor, 1}), tensor->raw(),
-                                element};
-    gathered_operand[gathered_count++] = i;
-  }
-  const int64_t out_step = static_cast<int64_t>(SizeOf(out.dtype()));
-  std::byte* const result = out.raw();
-  ParallelFor((size + kTask - 1) / kTask, [&](int64_t task) {
-    // Room for a vector past the end, as the kernels read whole ones.
-    alignas(64) std::byte buffers[3][kBlock * sizeof(double) + 64];
-    const int64_t end = std::min(size, (task + 1) * kTask);
-    const int64_t block = gathered_count ? kBlock : kTask;
-    for (int64_t begin = task * kTask; begin < end; begin += block) {
-      const int64_t count = std::min(block, end - begin);
-      const void* pointers[3];
-      for (int i = 0; i < arity; ++i) {
-        pointers[i] = static_cast<const std::byte*>(operands.data[i]) + begin * step[i];
-      }
-      for (int g = 0; g < gathered_count; ++g) {
-        GatherBlock(gathered[g], begin, count, buffers[g]);
-        pointers[gathered_operand[g]] = buffers[g];
-      }
-      kernel(pointers, result + begin * out_step, count, attributes.numbers);
-    }
-  });
-}
-
 }  // namespace
 
 template <int arity>
@@ -136,37 +34,99 @@ void RunElementwise(Row row, const ElementwiseAttributes& attributes, TensorSpan
   const int64_t size = out.size();
   if (size == 0) return;
   constexpr bool where = arity == 3;
-  // A comparison's result is bool: what it computes in is the dtype of its first tensor.
-  const bool compares = out.dtype() == DType::kBool && !where && in.size() > 0;
-  const DType dtype = compares ? in[0].dtype() : out.dtype();
-  Operands operands;
+  const DType dtype = ComputeType(row, in.size() ? &in[0] : nullptr, out.dtype());
+  // Dense operands and numbers, not large: one call of the kernel.
+  const void* data[3];
+  alignas(8) std::byte numbers[3][8];
+  unsigned scalars = 0;  // bit i: operand i is one element for all
+  bool dense = size <= kSerial;
   int next_input = 0, next_number = 0;
   for (int i = 0; i < arity; ++i) {
     if (attributes.number_operands >> i & 1) {
-      StoreNumber(attributes.numbers[next_number++], dtype, operands.numbers[i]);
-      operands.data[i] = operands.numbers[i];
-      operands.scalars |= 1u << i;
+      StoreNumber(attributes.numbers[next_number++], dtype, numbers[i]);
+      data[i] = numbers[i];
+      scalars |= 1u << i;
       continue;
     }
     const Tensor& tensor = in[next_input++];
-    operands.data[i] = tensor.raw();
+    data[i] = tensor.raw();
     const int64_t count = tensor.size();
     if (count == 1 && size > 1 && !(where && i == 0)) {
-      operands.scalars |= 1u << i;
+      scalars |= 1u << i;
     } else {
-      operands.dense &= count == size && tensor.IsContiguous();
+      dense &= count == size && tensor.IsContiguous();
     }
   }
-  const BlockKernel kernel =
-      GetBlockKernel(row, dtype, where ? operands.scalars >> 1 : operands.scalars);
-  if (operands.dense && size <= kSerial) {
-    kernel(operands.data, out.raw(), size, attributes.numbers);
-  } else {
-    RunBlocks(kernel, arity, operands, attributes, in, out);
+  if (dense) {
+    const BlockKernel kernel = GetBlockKernel(row, dtype, where ? scalars >> 1 : scalars);
+    return kernel(data, out.raw(), size, attributes.numbers);
   }
+  BlockProgram program(out.shape());
+  BlockProgram::Slot operands[arity];
+  next_input = next_number = 0;
+  for (int i = 0; i < arity; ++i) {
+    operands[i] = attributes.number_operands >> i & 1
+                      ? program.Number(attributes.numbers[next_number++], dtype)
+                      : program.Input(in[next_input++]);
+  }
+  program.Apply(row, dtype, out.dtype(), operands, attributes.numbers, &out);
+  program.Run();
 }
 template void RunElementwise<1>(Row, const ElementwiseAttributes&, TensorSpan, Tensor&);
 template void RunElementwise<2>(Row, const ElementwiseAttributes&, TensorSpan, Tensor&);
 template void RunElementwise<3>(Row, const ElementwiseAttributes&, TensorSpan, Tensor&);
+
+void RunElementGroup(ElementGroup group) {
+  using Slot = BlockProgram::Slot;
+  BlockProgram program(group[0].node->outputs()[0].shape());
+  absl::InlinedVector<Slot, 64> slots(group.size());
+  for (size_t place = 0; place < group.size(); ++place) {
+    const GroupNode& member = group[place];
+    const Node& node = *member.node;
+    const size_t num_inputs = node.num_inputs;
+    const auto slot_of = [&](size_t i) {
+      const GroupOperand& operand = member.operands[i];
+      return operand.tensor ? program.Input(*operand.tensor) : slots[operand.place];
+    };
+    const auto free_what_dies = [&] {
+      for (size_t i = 0; i < num_inputs; ++i) {
+        const GroupOperand& operand = member.operands[i];
+        if (!operand.tensor && group[operand.place].last_read == place) {
+          program.Free(slots[operand.place]);
+        }
+      }
+    };
+    const DType dtype = node.outputs()[0].dtype();
+    if (node.op->grouping == Grouping::kAccumulate) {
+      Slot sum = slot_of(0);
+      for (size_t i = 1; i < num_inputs; ++i) {
+        Tensor* const result = i + 1 == num_inputs ? member.result : nullptr;
+        const Slot terms[] = {sum, slot_of(i)};
+        const Slot next = program.Apply(Row::kAdd, dtype, dtype, terms, nullptr, result);
+        if (i > 1) program.Free(sum);
+        sum = next;
+      }
+      free_what_dies();
+      slots[place] = sum;
+    } else {
+      const auto& attributes = node.attributes_as<ElementwiseAttributes>();
+      const Row row = static_cast<Row>(node.op->row);
+      const Tensor* const first = num_inputs ? &node.inputs()[0].output() : nullptr;
+      const DType computed_in = ComputeType(row, first, dtype);
+      Slot operands[3];
+      size_t count = 0, next_input = 0, next_number = 0;
+      while (next_input < num_inputs || attributes.number_operands >> count) {
+        operands[count] = attributes.number_operands >> count & 1
+                              ? program.Number(attributes.numbers[next_number++], computed_in)
+                              : slot_of(next_input++);
+        ++count;
+      }
+      free_what_dies();  // the result may take the place of an operand
+      slots[place] = program.Apply(row, computed_in, dtype, {operands, count}, attributes.numbers,
+                                   member.result);
+    }
+  }
+  program.Run();
+}
 
 }  // namespace wengert

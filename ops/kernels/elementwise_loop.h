@@ -1,7 +1,8 @@
-// Runs an element-wise row over whole tensors: blocks in L1, any strides, threads by shape.
+// Runs element-wise nodes over whole tensors, one by one or as a group.
 #ifndef WENGERT_OPS_KERNELS_ELEMENTWISE_LOOP_H_
 #define WENGERT_OPS_KERNELS_ELEMENTWISE_LOOP_H_
 
+#include "autograd/element_group.h"
 #include "autograd/node.h"
 #include "ops/kernels/elementwise.h"
 #include "tensor/tensor.h"
@@ -20,6 +21,9 @@ struct ElementwiseAttributes {
 // the same shape. Inputs broadcast.
 template <int arity>
 void RunElementwise(Row row, const ElementwiseAttributes& attributes, TensorSpan in, Tensor& out);
+
+// All nodes of a group in one loop. The bits are those of one at a time.
+void RunElementGroup(ElementGroup group);
 
 }  // namespace wengert
 

@@ -1,0 +1,88 @@
+// What one evaluation is to run: the pending ancestors of its targets, who reads them, and in which
+// order and in which groups they run. Internal to the tape.
+#ifndef WENGERT_AUTOGRAD_EVALUATION_PLAN_H_
+#define WENGERT_AUTOGRAD_EVALUATION_PLAN_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "autograd/order.h"
+#include "autograd/variable.h"
+
+namespace wengert::internal {
+
+// A pending node in the plan of one evaluation.
+struct Entry {
+  explicit Entry(Node* n) : node(n) {}
+
+  Node* node;
+  uint32_t reads = 0;        // by nodes of the plan, still to come
+  uint32_t group_reads = 0;  // of these, by nodes of the same group
+  uint32_t place = 0;        // in the order of execution; while its group is open, in the group
+  uint8_t group = 0;         // the open group that it is in, plus one; 0: none
+  bool placed = false;
+  bool keep = false;  // its values outlive the evaluation
+  bool keep_residuals = false;
+};
+
+class EvaluationPlan {
+ public:
+  // A run of the order of execution: one node, or the nodes of a group.
+  struct Step {
+    uint32_t first, count;
+  };
+
+  // Adds the pending nodes among the targets and `nodes`, and all that is pending below them. With
+  // `final`, no gradient rule will read the values again.
+  void Collect(VariableSpan targets, absl::Span<Node* const> nodes, bool final);
+  // Decides on the order. Unless `group`, each node is a step of its own.
+  void Order(bool group);
+
+  Entry* Find(const Node* node) {
+    const uint32_t slot = node->evaluate_slot;
+    if (slot >= entries_.size() || entries_[slot].node != node) return nullptr;
+    return &entries_[slot];
+  }
+  size_t size() const { return entries_.size(); }
+  bool grouped() const { return grouped_; }
+  // Not grouped: the entry that runs as the rank-th.
+  Entry& operator[](size_t rank) { return entries_[order_[rank]]; }
+  // Grouped: the steps, and the entry at a place of the order.
+  const std::vector<Step>& steps() const { return steps_; }
+  Entry& At(size_t place) { return entries_[run_order_[place]]; }
+
+  // Empties it for the next evaluation; the vectors keep their capacity.
+  void Clear();
+  bool IsHuge() const { return entries_.capacity() >= 1 << 20; }
+
+ private:
+  struct OpenGroup {
+    const Shape* shape = nullptr;
+    std::vector<uint32_t> members;  // indices of entries
+    size_t opened = 0;              // length of the order of execution then
+    int64_t waiting_bytes = 0;      // of results that were computed since, for it to read
+  };
+  static constexpr size_t kMaxOpen = 8;
+
+  Entry& Visit(Node* node);
+  void PlanGroups();
+  OpenGroup* FindOpen(const Shape& shape);
+  OpenGroup& Open(const Shape& shape);
+  void Close(OpenGroup& group);
+  void Place(uint32_t index);
+
+  std::vector<Entry> entries_;
+  SequenceOrder order_;
+  std::vector<uint32_t> indices_;  // memory of order_
+  size_t groupable_ = 0;
+  bool grouped_ = false;
+  std::vector<uint32_t> run_order_;
+  std::vector<Step> steps_;
+  OpenGroup open_[kMaxOpen];
+  size_t next_victim_ = 0;
+};
+
+}  // namespace wengert::internal
+
+#endif  // WENGERT_AUTOGRAD_EVALUATION_PLAN_H_
