@@ -5,8 +5,8 @@
 namespace wengert::internal {
 namespace {
 
-// Up to this many elements the arithmetic is a tenth of what a node costs: grouping gains nothing.
-constexpr int64_t kTiny = 256;
+// Up to this many elements a value stays in L1 anyway, and a node costs more than its arithmetic.
+constexpr int64_t kTiny = 1024;
 // More nodes do not share more, and their values would not fit the cache.
 constexpr size_t kMaxMembers = 64;
 constexpr size_t kMaxTerms = 8;

@@ -1,0 +1,95 @@
+// Layers written from element-wise ops and reductions: what running nodes as groups is worth. ns per
+// element, forward and backward.
+#include <cmath>
+#include <functional>
+#include <vector>
+
+#include "autograd/grad.h"
+#include "benchmark/benchmark.h"
+#include "ops/ops.h"
+#include "tensor/parallel.h"
+
+namespace wengert {
+namespace {
+
+Variable Random(const Shape& shape, uint64_t seed) {
+  Generator rng(seed);
+  return DifferentiableLeaf(Normal(shape, rng).value());
+}
+
+using Function = std::function<Variable(const std::vector<Variable>&)>;
+
+// Records f, differentiates the sum of it times a cotangent, evaluates result and gradients.
+void Run(benchmark::State& state, const std::vector<Shape>& shapes, const Function& f) {
+  SetNumThreads(static_cast<int>(state.range(0)));
+  std::vector<Variable> x;
+  for (const Shape& shape : shapes) x.push_back(Random(shape, x.size() + 1));
+  Variable cotangent;
+  for (auto _ : state) {
+    const Variable y = f(x);
+    if (!cotangent.defined()) cotangent = Random(y.shape(), 99).Detach();
+    std::vector<Variable> results = Grad(VariableSpan(&y, 1), x, {.cotangents = {cotangent}});
+    results.push_back(y);
+    Evaluate(results);
+  }
+  state.counters["ns_per_element"] = benchmark::Counter(
+      static_cast<double>(x[0].size()) * static_cast<double>(state.iterations()) * 1e-9,
+      benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+
+void TanhChain(benchmark::State& state) {
+  Run(state, {{1 << 24}}, [](const auto& x) { return Tanh(1.5 * x[0] + 0.25) * 2 + 0.5; });
+}
+
+// The gates of an LSTM cell, from its four chunks and the state: 12 ops.
+void Gates(benchmark::State& state) {
+  const Shape shape = {256, 1024};
+  Run(state, {shape, shape, shape, shape, shape}, [](const auto& x) {
+    const Variable c = Sigmoid(x[1] + 1) * x[4] + Sigmoid(x[0]) * Tanh(x[2]);
+    return Sigmoid(x[3]) * Tanh(c) + c * 0.5;
+  });
+}
+
+void Gelu(benchmark::State& state) {
+  Run(state, {{1024, 4096}}, [](const auto& x) {
+    const Variable inner = std::sqrt(2 / M_PI) * (x[0] + 0.044715 * (Square(x[0]) * x[0]));
+    return 0.5 * x[0] * (1 + Tanh(inner));
+  });
+}
+
+void LayerNorm(benchmark::State& state) {
+  Run(state, {{4096, 768}, {768}, {768}}, [](const auto& x) {
+    const Variable centred = x[0] - Mean(x[0], -1, /*keep_dims=*/true);
+    const Variable variance = Mean(Square(centred), -1, /*keep_dims=*/true);
+    return centred * Rsqrt(variance + 1e-5) * x[1] + x[2];
+  });
+}
+
+void Softmax(benchmark::State& state) {
+  Run(state, {{4096, 1024}}, [](const auto& x) {
+    const Variable e = Exp(x[0] - Max(x[0], -1, /*keep_dims=*/true).Detach());
+    return e / Sum(e, -1, /*keep_dims=*/true);
+  });
+}
+
+void BatchNorm(benchmark::State& state) {
+  Run(state, {{128 * 28 * 28, 64}, {64}, {64}}, [](const auto& x) {
+    const Variable centred = x[0] - Mean(x[0], 0);
+    const Variable variance = Mean(Square(centred), 0);
+    return centred * Rsqrt(variance + 1e-3) * x[1] + x[2];
+  });
+}
+
+#define COMPOSITION(name) \
+  BENCHMARK(name)->ArgName("threads")->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMillisecond)
+COMPOSITION(TanhChain);
+COMPOSITION(Gates);
+COMPOSITION(Gelu);
+COMPOSITION(LayerNorm);
+COMPOSITION(Softmax);
+COMPOSITION(BatchNorm);
+
+}  // namespace
+}  // namespace wengert
+
+BENCHMARK_MAIN();
