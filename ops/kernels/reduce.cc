@@ -9,60 +9,8 @@
 #include <vector>
 
 #include "ops/kernels/rows.h"
+#include "ops/kernels/sum_functions.h"
 #include "tensor/parallel.h"
-
-#ifndef WENGERT_OPS_KERNELS_SUM_TYPES_
-#define WENGERT_OPS_KERNELS_SUM_TYPES_
-namespace wengert {
-
-// What blocks are combined in.
-template <class T>
-using Wide = std::conditional_t<std::is_floating_point_v<T>, double, T>;
-
-inline constexpr int64_t kBlock = 4096;     // elements of a row that are added up in T
-inline constexpr int64_t kBlockRows = 128;  // rows of a column that are
-inline constexpr int64_t kStrip = 1024;     // columns that are worked on together
-
-// A sum in double with the rounding errors of its additions (Neumaier's variant of Kahan's); of
-// integers the plain sum, which wraps.
-template <class W>
-struct Total {
-  W sum, lost;
-
-  void Add(W value) {
-    if constexpr (std::is_floating_point_v<W>) {
-      const W next = sum + value;
-      const W of_value = next - sum;
-      lost += (sum - (next - of_value)) + (value - of_value);
-      sum = next;
-    } else {
-      sum = static_cast<W>(static_cast<uint64_t>(sum) + static_cast<uint64_t>(value));
-    }
-  }
-  W Result() const {
-    if constexpr (std::is_floating_point_v<W>) {
-      return std::isfinite(lost) ? sum + lost : sum;  // infinite sums lose NaN
-    } else {
-      return sum;
-    }
-  }
-};
-
-template <class T>
-struct SumFunctions {
-  // The sum of x[0, n).
-  Wide<T> (*row_sum)(const T* x, int64_t n);
-  // sums[c % inner] = the sum over r and c of x[r * stride + c], c < width <= kStrip; width is a
-  // multiple of inner. In the last row only c < last_width count.
-  void (*column_sums)(const T* x, int64_t rows, int64_t stride, int64_t width, int64_t last_width,
-                      int64_t inner, Wide<T>* sums);
-};
-
-using SumTable = std::tuple<SumFunctions<uint8_t>, SumFunctions<int32_t>, SumFunctions<int64_t>,
-                            SumFunctions<float>, SumFunctions<double>>;
-
-}  // namespace wengert
-#endif  // WENGERT_OPS_KERNELS_SUM_TYPES_
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/kernels/reduce.cc"
@@ -126,18 +74,15 @@ HWY_INLINE Wide<T> BlockSum(const T* HWY_RESTRICT x, int64_t n) {
 template <class T>
 Wide<T> RowSum(const T* x, int64_t n) {
   Total<Wide<T>> total = {};
-  for (int64_t i = 0; i < n; i += kBlock) total.Add(BlockSum(x + i, std::min(kBlock, n - i)));
+  for (int64_t i = 0; i < n; i += kSumBlock) total.Add(BlockSum(x + i, std::min(kSumBlock, n - i)));
   return total.Result();
 }
 
-// buffer[c] = the sum over r of x[r * stride + c]. The buffer has room for whole vectors; what is
-// in it past `width` is of no use.
 template <class T>
-HWY_INLINE void AddRows(const T* HWY_RESTRICT x, int64_t rows, int64_t stride, int64_t width,
-                        T* HWY_RESTRICT buffer) {
+void AddRows(const T* HWY_RESTRICT x, int64_t rows, int64_t stride, int64_t width,
+             T* HWY_RESTRICT buffer) {
   const hn::ScalableTag<T> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  std::memset(buffer, 0, static_cast<size_t>(width + lanes) * sizeof(T));
   int64_t r = 0;
   // Four rows at a time: fewer passes over the buffer.
   for (; r + 4 <= rows; r += 4, x += 4 * stride) {
@@ -154,11 +99,9 @@ HWY_INLINE void AddRows(const T* HWY_RESTRICT x, int64_t rows, int64_t stride, i
   }
 }
 
-// sums[j] += x[j], and for double what rounding lost to lost[j]. Whole vectors: the arrays have
-// room for them.
 template <class T>
-HWY_INLINE void Fold(const T* HWY_RESTRICT x, int64_t n, Wide<T>* HWY_RESTRICT sums,
-                     [[maybe_unused]] Wide<T>* HWY_RESTRICT lost) {
+void Fold(const T* HWY_RESTRICT x, int64_t n, Wide<T>* HWY_RESTRICT sums,
+          [[maybe_unused]] Wide<T>* HWY_RESTRICT lost) {
   const hn::ScalableTag<Wide<T>> d;
   for (int64_t j = 0; j < n; j += static_cast<int64_t>(hn::Lanes(d))) {
     const auto sum = hn::Load(d, sums + j);
@@ -179,31 +122,8 @@ HWY_INLINE void Fold(const T* HWY_RESTRICT x, int64_t n, Wide<T>* HWY_RESTRICT s
 }
 
 template <class T>
-void ColumnSums(const T* x, int64_t rows, int64_t stride, int64_t width, int64_t last_width,
-                int64_t inner, Wide<T>* sums) {
-  constexpr int64_t kRoom = 64;  // at least a vector
-  alignas(64) T buffer[kStrip + 2 * kRoom];
-  alignas(64) Wide<T> totals[kStrip + kRoom], lost[std::is_same_v<T, double> ? kStrip + kRoom : 1];
-  std::memset(totals, 0, static_cast<size_t>(inner + kRoom) * sizeof(Wide<T>));
-  if constexpr (std::is_same_v<T, double>) std::memset(lost, 0, (inner + kRoom) * sizeof(double));
-  const auto fold = [&](const T* from, int64_t end) HWY_ATTR {
-    for (int64_t c = 0; c < end; c += inner) Fold(from + c, inner, totals, lost);
-  };
-  for (int64_t r = 0; r < rows - 1; r += kBlockRows) {
-    AddRows(x + r * stride, std::min(kBlockRows, rows - 1 - r), stride, width, buffer);
-    fold(buffer, width);
-  }
-  fold(x + (rows - 1) * stride, last_width);
-  if constexpr (std::is_same_v<T, double>) {
-    for (int64_t j = 0; j < inner; ++j) sums[j] = Total<double>{totals[j], lost[j]}.Result();
-  } else {
-    std::memcpy(sums, totals, static_cast<size_t>(inner) * sizeof(Wide<T>));
-  }
-}
-
-template <class T>
 void Fill(SumFunctions<T>& functions) {
-  functions = {&RowSum<T>, &ColumnSums<T>};
+  functions = {&RowSum<T>, &AddRows<T>, &Fold<T>};
 }
 
 }  // namespace
@@ -221,12 +141,8 @@ namespace wengert {
 
 HWY_EXPORT(FillSumTable);
 
-namespace {
-
-constexpr int64_t kTask = 1 << 15;  // elements of a task; a multiple of kBlock
-
 template <class T>
-const SumFunctions<T>& Functions() {
+const SumFunctions<T>& GetSumFunctions() {
   static const SumTable& table = []() -> const SumTable& {
     auto* made = new SumTable;
     HWY_DYNAMIC_DISPATCH(FillSumTable)(*made);
@@ -234,6 +150,15 @@ const SumFunctions<T>& Functions() {
   }();
   return std::get<SumFunctions<T>>(table);
 }
+template const SumFunctions<uint8_t>& GetSumFunctions();
+template const SumFunctions<int32_t>& GetSumFunctions();
+template const SumFunctions<int64_t>& GetSumFunctions();
+template const SumFunctions<float>& GetSumFunctions();
+template const SumFunctions<double>& GetSumFunctions();
+
+namespace {
+
+constexpr int64_t kTask = kSumTask;
 
 struct Dim {
   int64_t length, stride;
@@ -265,7 +190,7 @@ DimList MergedDims(const Tensor& x, uint32_t axes, bool reduced) {
 // y[o] = sum over r of x[o * outer.stride + r].
 template <class T>
 void SumRows(const T* x, Dim outer, int64_t count, T* y) {
-  const auto& row_sum = Functions<T>().row_sum;
+  const auto& row_sum = GetSumFunctions<T>().row_sum;
   const int64_t pieces = PiecesOf(count, kTask);
   std::vector<Wide<T>> sums(pieces > 1 ? outer.length * pieces : 0);
   ForPieces(outer.length, count, kTask, [&](int64_t i, int64_t o, int64_t begin, int64_t length) {
@@ -287,33 +212,29 @@ void SumRows(const T* x, Dim outer, int64_t count, T* y) {
 // y[o, c] = sum over r of x[o * outer.stride + r * count.stride + c], c < inner.
 template <class T>
 void SumColumns(const T* x, Dim outer, Dim count, int64_t inner, T* y) {
-  const auto& column_sums = Functions<T>().column_sums;
-  const int64_t strips = CeilDiv(inner, kStrip), strip_width = std::min(inner, kStrip);
-  // Narrow rows without gaps are taken several at a time, as one wide row.
-  const int64_t group =
-      count.stride == inner ? std::clamp<int64_t>(kStrip / 2 / inner, 1, count.length) : 1;
-  // Tall columns are cut into pieces of whole blocks; short ones share a task.
-  const int64_t block = group * kBlockRows;
-  const int64_t piece = CeilDiv(std::max<int64_t>(1, kTask / strip_width), block) * block;
-  const int64_t pieces = CeilDiv(count.length, piece);
-  const int64_t total = outer.length * strips * pieces;
-  const int64_t each = std::max<int64_t>(1, kTask / (std::min(piece, count.length) * strip_width));
+  const int64_t strips = CeilDiv(inner, kSumStrip), strip_width = std::min(inner, kSumStrip);
+  const ColumnPieces cut(count.length, inner, /*gaps=*/count.stride != inner);
+  const int64_t pieces = cut.pieces, total = outer.length * strips * pieces;
+  // Short columns share a task.
+  const int64_t each =
+      std::max<int64_t>(1, kTask / (std::min(cut.piece, count.length) * strip_width));
   std::vector<Wide<T>> sums(pieces > 1 ? total * strip_width : 0);
   const auto store = [&](int64_t i, const auto& sum_of) {  // i: of all strips of all of outer
-    const int64_t first = i % strips * kStrip, width = std::min(kStrip, inner - first);
+    const int64_t first = i % strips * kSumStrip, width = std::min(kSumStrip, inner - first);
     T* to = y + i / strips * inner + first;
     for (int64_t c = 0; c < width; ++c) to[c] = static_cast<T>(sum_of(c));
   };
   ParallelFor(CeilDiv(total, each), [&](int64_t task) {
-    Wide<T> own_sums[kStrip];
+    Wide<T> own_sums[kSumStrip];
     const int64_t end = std::min(total, (task + 1) * each);
     for (int64_t i = task * each; i < end; ++i) {
-      const int64_t o = i / pieces / strips, first = i / pieces % strips * kStrip;
-      const int64_t width = std::min(kStrip, inner - first), begin = i % pieces * piece;
-      const int64_t rows = std::min(piece, count.length - begin), rest = rows % group;
+      const int64_t o = i / pieces / strips, first = i / pieces % strips * kSumStrip;
+      const int64_t width = std::min(kSumStrip, inner - first), begin = i % pieces * cut.piece;
+      const int64_t rows = std::min(cut.piece, count.length - begin);
       Wide<T>* const to = pieces > 1 ? sums.data() + i * strip_width : own_sums;
-      column_sums(x + o * outer.stride + begin * count.stride + first, CeilDiv(rows, group),
-                  count.stride * group, width * group, width * (rest ? rest : group), width, to);
+      ColumnSum<T> sum(rows, count.stride * cut.group, cut.group, width);
+      sum.Add(x + o * outer.stride + begin * count.stride + first, CeilDiv(rows, cut.group));
+      sum.Result(to);
       if (pieces == 1) store(i, [&](int64_t c) { return to[c]; });
     }
   });
