@@ -186,31 +186,19 @@ class Evaluation {
   // Runs nodes as one loop. What only the group reads gets no memory: to a later reader it is
   // pending again, as if it had been dropped.
   void RunGroup(const EvaluationPlan::Step& step, decltype(OpTable::run_group) run) {
-    operands_.clear();
-    group_.clear();
-    for (uint32_t i = 0; i < step.count; ++i) {
-      Entry& entry = plan_.At(step.first + i);
-      DecideKeeping(entry);
-      for (const Variable& input : entry.node->inputs()) {
-        const Entry* read = plan_.Find(input.node());
-        const bool inside = read && read->place >= step.first && !input.output().defined();
-        if (inside) group_[read->place - step.first].last_read = i;
-        operands_.push_back(
-            {inside ? nullptr : &input.output(), inside ? read->place - step.first : 0});
+    DescribeGroup(step);
+    for (const GroupNode& member : group_) {
+      // A sum over a tensor with gaps adds in another order.
+      const Tensor* const x = member.operands[0].tensor;
+      if (member.node->op->grouping == Grouping::kSum && x && !x->IsContiguous()) {
+        return RunEach(step);
       }
-      group_.push_back({entry.node, nullptr, nullptr, 0});
     }
     try {
-      GroupOperand* operands = operands_.data();
       for (uint32_t i = 0; i < step.count; ++i) {
-        const Entry& entry = plan_.At(step.first + i);
-        group_[i].operands = operands;
-        operands += entry.node->num_inputs;
-        if (!entry.keep && entry.reads == entry.group_reads) continue;
-        group_[i].result = &entry.node->outputs()[0];
-        GiveMemoryInGroup(entry, i);
+        if (group_[i].result) GiveMemoryInGroup(plan_.At(step.first + i), i);
       }
-      run(group_);
+      run({step.shape, step.columns, group_});
     } catch (...) {
       // No memory for all of it: as far as it goes, and then the error of the node that it ends at.
       ReturnDonations();
@@ -222,10 +210,51 @@ class Evaluation {
     donated_.clear();
     thread_state.kernel_calls += step.count;
     for (uint32_t i = 0; i < step.count; ++i) {
-      Node* node = plan_.At(step.first + i).node;
-      if (node->pending_slot) PendingList::Get().Remove(node);
+      Entry& entry = plan_.At(step.first + i);
+      if (IsAlias(*entry.node) && IsReadOutside(entry)) RunNode(entry);  // a view
+      if (entry.node->pending_slot) PendingList::Get().Remove(entry.node);
     }
     for (uint32_t i = 0; i < step.count; ++i) Release(plan_.At(step.first + i));
+  }
+
+  // Another name, within a group, for its input.
+  static bool IsAlias(const Node& node) { return node.op->grouping == Grouping::kExpand; }
+  static bool IsReadOutside(const Entry& entry) {
+    return entry.keep || entry.reads > entry.group_reads;
+  }
+
+  // Fills group_ and operands_.
+  void DescribeGroup(const EvaluationPlan::Step& step) {
+    size_t num_operands = 0;
+    for (uint32_t i = 0; i < step.count; ++i) {
+      DecideKeeping(plan_.At(step.first + i));
+      num_operands += plan_.At(step.first + i).node->num_inputs;
+    }
+    operands_.resize(num_operands);
+    group_.resize(step.count);
+    GroupOperand* operand = operands_.data();
+    for (uint32_t i = 0; i < step.count; ++i) {
+      const Entry& entry = plan_.At(step.first + i);
+      group_[i] = {entry.node, entry.role, operand, nullptr, 0};
+      if (!IsAlias(*entry.node) && (IsReadOutside(entry) || entry.role == GroupRole::kEnd)) {
+        group_[i].result = &entry.node->outputs()[0];
+      }
+      for (const Variable& input : entry.node->inputs()) {
+        const Entry* read = plan_.Find(input.node());
+        const bool inside = read && read->place >= step.first && !input.output().defined();
+        *operand++ = {inside ? nullptr : &input.output(), inside ? read->place - step.first : 0};
+        if (!inside) continue;
+        uint32_t place = read->place - step.first;
+        for (group_[place].last_read = i; IsAlias(*group_[place].node);) {
+          place = group_[place].operands[0].place;
+          group_[place].last_read = i;
+        }
+        // Its alias will be a view of it.
+        if (IsAlias(*entry.node) && IsReadOutside(entry)) {
+          group_[place].result = &plan_.At(step.first + place).node->outputs()[0];
+        }
+      }
+    }
   }
 
   // Memory for what the node at place `i` of the group stores: that of an input, if no node after

@@ -14,9 +14,35 @@ constexpr size_t kMaxTerms = 8;
 // sum of a hundred products would hold them all.
 constexpr int64_t kMaxWaitingBytes = 2 << 20;
 
-bool CanJoin(const Node& node) {
-  return node.op->grouping != Grouping::kNone && node.num_inputs <= kMaxTerms &&
-         node.outputs()[0].size() > kTiny;
+// Rows that are worth a call of a kernel each, and of which a few fit the cache.
+constexpr int64_t kMinColumns = 32, kMaxColumns = 8192;
+constexpr int64_t kMaxEndColumns = 1024;  // the sums of more do not fit the cache
+
+bool MayJoin(const Node& node) {
+  return node.op->grouping != Grouping::kNone && node.num_inputs <= kMaxTerms;
+}
+
+// What a reduction over `axes` makes of a shape: [outer, reduced], or [reduced, inner].
+struct Reduced {
+  bool trailing, leading;  // both: over everything
+  int64_t outer, reduced, inner;
+};
+Reduced Classify(const Shape& shape, uint32_t axes) {
+  Reduced r = {true, true, 1, 1, 1};
+  bool seen_reduced = false, seen_kept = false;
+  for (int i = 0; i < shape.rank(); ++i) {
+    if (shape[i] == 1) continue;
+    if (axes >> i & 1) {
+      r.leading &= !seen_kept;
+      seen_reduced = true;
+      r.reduced *= shape[i];
+    } else {
+      r.trailing &= !seen_reduced;
+      seen_kept = true;
+      (seen_reduced ? r.inner : r.outer) *= shape[i];
+    }
+  }
+  return r;
 }
 
 }  // namespace
@@ -33,7 +59,7 @@ void EvaluationPlan::Clear() {
 Entry& EvaluationPlan::Visit(Node* node) {
   if (Entry* entry = Find(node)) return *entry;
   order_.Saw(node);
-  groupable_ += CanJoin(*node);
+  groupable_ += MayJoin(*node) && node->op->grouping != Grouping::kExpand;
   node->evaluate_slot = static_cast<uint32_t>(entries_.size());
   return entries_.emplace_back(node);
 }
@@ -76,8 +102,8 @@ void EvaluationPlan::PlanGroups() {
     const uint32_t index = static_cast<uint32_t>(order_[rank]);
     Entry& entry = entries_[index];
     const Node& node = *entry.node;
-    const bool joins = CanJoin(node);
-    OpenGroup* own = joins ? FindOpen(node.outputs()[0].shape()) : nullptr;
+    const Fit fit = FindFit(node);
+    OpenGroup* own = fit.group;
     int64_t waiting_bytes = 0;
     for (const Variable& input : node.inputs()) {
       const Entry* read = Find(input.node());
@@ -88,19 +114,23 @@ void EvaluationPlan::PlanGroups() {
         Close(from);
       }
     }
-    if (!joins) {
-      steps_.push_back({static_cast<uint32_t>(run_order_.size()), 1});
+    if (!fit.shape) {
+      steps_.push_back({.first = static_cast<uint32_t>(run_order_.size()), .count = 1});
       Place(index);
       continue;
     }
-    if (own && (own->members.size() == kMaxMembers ||
-                own->waiting_bytes + waiting_bytes > kMaxWaitingBytes)) {
+    if (own && fit.role == GroupRole::kFull &&
+        (own->members.size() >= kMaxMembers ||
+         own->waiting_bytes + waiting_bytes > kMaxWaitingBytes)) {
       Close(*own);
       own = nullptr;
     }
-    if (!own) own = &Open(node.outputs()[0].shape());
+    if (!own) own = &Open(*fit.shape);
+    if (fit.columns) own->columns = fit.columns;
+    if (fit.end_inner >= 0) own->end_inner = fit.end_inner;
     own->waiting_bytes += waiting_bytes;
     entry.group = static_cast<uint8_t>(own - open_ + 1);
+    entry.role = fit.role;
     own->members.push_back(index);
     for (const Variable& input : node.inputs()) {
       Entry* read = Find(input.node());
@@ -112,6 +142,99 @@ void EvaluationPlan::PlanGroups() {
   }
 }
 
+EvaluationPlan::Fit EvaluationPlan::FindFit(const Node& node) {
+  if (!MayJoin(node)) return {};
+  switch (node.op->grouping) {
+    case Grouping::kRow:
+    case Grouping::kAccumulate:
+      return FitOfElementwise(node);
+    case Grouping::kSum:
+      return FitOfSum(node);
+    case Grouping::kExpand:
+      return FitOfExpand(node);
+    case Grouping::kNone:
+      break;
+  }
+  return {};
+}
+
+EvaluationPlan::Fit EvaluationPlan::FitOfElementwise(const Node& node) {
+  const Shape& shape = node.outputs()[0].shape();
+  for (const Variable& input : node.inputs()) {
+    const Entry* entry = FindOpen(input);
+    if (!entry || entry->role != GroupRole::kRowValue || !(input.shape() == shape)) continue;
+    OpenGroup& group = open_[entry->group - 1];
+    bool fits = !(shape == *group.shape);  // or else it reads an expanded one
+    for (const Variable& x : node.inputs()) fits = fits && IsRowInput(x, group, shape);
+    if (fits) return {.shape = group.shape, .group = &group, .role = GroupRole::kRowValue};
+  }
+  if (NumElements(shape) <= kTiny) return {};
+  OpenGroup* group = FindOpen(shape);
+  for (const Variable& x : node.inputs()) {
+    if (group && !IsFullInput(x, *group)) group = nullptr;
+  }
+  return {.shape = &shape, .group = group};
+}
+
+EvaluationPlan::Fit EvaluationPlan::FitOfSum(const Node& node) {
+  const Variable& x = node.inputs()[0];
+  const Shape& shape = x.shape();
+  if (NumElements(shape) <= kTiny || !IsFloating(x.dtype())) return {};
+  OpenGroup* group = FindOpen(shape);
+  if (const Entry* entry = FindOpen(x); entry && entry->role != GroupRole::kFull) return {};
+  const Reduced r = Classify(shape, node.op->reduced_axes(node));
+  const auto agrees = [&](int64_t columns, int64_t end_inner) {
+    return group && (columns < 0 || group->columns == 0 || group->columns == columns) &&
+           (group->end_inner == -1 || group->end_inner == end_inner);
+  };
+  if (r.trailing && r.leading) {
+    if (!agrees(-1, 0) || group->columns != 0) return {};
+    return {.shape = &shape, .group = group, .role = GroupRole::kEnd, .end_inner = 0};
+  }
+  if (r.trailing) {
+    if (r.reduced < kMinColumns || r.reduced > kMaxColumns) return {};
+    if (!agrees(r.reduced, r.reduced)) group = nullptr;
+    return {.shape = &shape, .group = group, .role = GroupRole::kRowValue, .columns = r.reduced};
+  }
+  if (r.leading && r.inner <= kMaxEndColumns && agrees(r.inner, r.inner)) {
+    return {.shape = &shape, .group = group, .role = GroupRole::kEnd, .end_inner = r.inner};
+  }
+  return {};
+}
+
+// Of a row value to the group's shape: another name for it.
+EvaluationPlan::Fit EvaluationPlan::FitOfExpand(const Node& node) {
+  const Variable& x = node.inputs()[0];
+  const Entry* entry = FindOpen(x);
+  if (!entry || entry->role != GroupRole::kRowValue) return {};
+  OpenGroup& group = open_[entry->group - 1];
+  if (!(node.outputs()[0].shape() == *group.shape) || !IsFullInput(x, group)) return {};
+  return {.shape = group.shape, .group = &group, .role = GroupRole::kRowValue};
+}
+
+// Whether a node of the group's shape may read it: what the group computes must be full, or a row
+// value with the summed axes kept, which broadcasts over the columns.
+bool EvaluationPlan::IsFullInput(const Variable& input, const OpenGroup& group) {
+  const Entry* entry = FindOpen(input);
+  if (!entry || &open_[entry->group - 1] != &group) return true;
+  return entry->role == GroupRole::kFull ||
+         (entry->role == GroupRole::kRowValue && input.rank() == group.shape->rank());
+}
+
+// Whether a node that computes a row value of this shape may read it.
+bool EvaluationPlan::IsRowInput(const Variable& input, const OpenGroup& group, const Shape& shape) {
+  const Entry* entry = FindOpen(input);
+  if (!entry || &open_[entry->group - 1] != &group) {
+    return input.size() == 1 || input.shape() == shape;
+  }
+  return entry->role == GroupRole::kRowValue && input.shape() == shape;
+}
+
+Entry* EvaluationPlan::FindOpen(const Variable& v) {
+  Entry* entry = Find(v.node());
+  return entry && entry->group ? entry : nullptr;
+}
+
 EvaluationPlan::OpenGroup* EvaluationPlan::FindOpen(const Shape& shape) {
   for (OpenGroup& group : open_) {
     if (!group.members.empty() && *group.shape == shape) return &group;
@@ -120,6 +243,7 @@ EvaluationPlan::OpenGroup* EvaluationPlan::FindOpen(const Shape& shape) {
 }
 
 EvaluationPlan::OpenGroup& EvaluationPlan::Open(const Shape& shape) {
+  if (OpenGroup* same = FindOpen(shape)) Close(*same);
   OpenGroup* free = nullptr;
   for (OpenGroup& group : open_) {
     if (group.members.empty()) free = &group;
@@ -129,14 +253,18 @@ EvaluationPlan::OpenGroup& EvaluationPlan::Open(const Shape& shape) {
     Close(*free);
   }
   free->shape = &shape;
+  free->columns = 0;
+  free->end_inner = -1;
   free->opened = run_order_.size();
   free->waiting_bytes = 0;
   return *free;
 }
 
 void EvaluationPlan::Close(OpenGroup& group) {
-  steps_.push_back(
-      {static_cast<uint32_t>(run_order_.size()), static_cast<uint32_t>(group.members.size())});
+  steps_.push_back({.first = static_cast<uint32_t>(run_order_.size()),
+                    .count = static_cast<uint32_t>(group.members.size()),
+                    .shape = group.shape,
+                    .columns = group.columns});
   for (const uint32_t index : group.members) Place(index);
   group.members.clear();
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "autograd/element_group.h"
 #include "autograd/order.h"
 #include "autograd/variable.h"
 
@@ -22,6 +23,7 @@ struct Entry {
   uint32_t place = 0;        // in the order of execution; while its group is open, in the group
   uint8_t group = 0;         // the open group that it is in, plus one; 0: none
   bool placed = false;
+  GroupRole role = GroupRole::kFull;
   bool keep = false;  // its values outlive the evaluation
   bool keep_residuals = false;
 };
@@ -31,6 +33,8 @@ class EvaluationPlan {
   // A run of the order of execution: one node, or the nodes of a group.
   struct Step {
     uint32_t first, count;
+    const Shape* shape = nullptr;  // of a group
+    int64_t columns = 0;           // as in ElementGroup
   };
 
   // Adds the pending nodes among the targets and `nodes`, and all that is pending below them. With
@@ -59,14 +63,32 @@ class EvaluationPlan {
  private:
   struct OpenGroup {
     const Shape* shape = nullptr;
+    int64_t columns = 0;
+    int64_t end_inner = -1;         // what sums at the end keep: -1 none yet, 0 sums over all
     std::vector<uint32_t> members;  // indices of entries
     size_t opened = 0;              // length of the order of execution then
     int64_t waiting_bytes = 0;      // of results that were computed since, for it to read
   };
   static constexpr size_t kMaxOpen = 8;
 
+  // How a node could join a group.
+  struct Fit {
+    const Shape* shape = nullptr;  // of the group; null: it runs alone
+    OpenGroup* group = nullptr;    // null: a new one
+    GroupRole role = GroupRole::kFull;
+    int64_t columns = 0;     // if not 0, what the group's must be
+    int64_t end_inner = -1;  // if not -1, what the group's must be
+  };
+
   Entry& Visit(Node* node);
   void PlanGroups();
+  Fit FindFit(const Node& node);
+  Fit FitOfElementwise(const Node& node);
+  Fit FitOfSum(const Node& node);
+  Fit FitOfExpand(const Node& node);
+  bool IsFullInput(const Variable& input, const OpenGroup& group);
+  bool IsRowInput(const Variable& input, const OpenGroup& group, const Shape& shape);
+  Entry* FindOpen(const Variable& v);  // in an open group
   OpenGroup* FindOpen(const Shape& shape);
   OpenGroup& Open(const Shape& shape);
   void Close(OpenGroup& group);

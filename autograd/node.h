@@ -56,8 +56,10 @@ enum class Grouping : uint8_t {
   kNone,
   kRow,         // an element-wise row
   kAccumulate,  // the sum of inputs of one shape, from the first to the last
+  kSum,         // over axes (OpTable::reduced_axes)
+  kExpand,      // broadcasts to the output's shape
 };
-struct GroupNode;
+struct ElementGroup;
 
 // The functions of one op; one static object per op. `node` gives the attributes.
 struct OpTable {
@@ -76,7 +78,9 @@ struct OpTable {
   Gradients (*vjp)(const Node& node, VariableSpan x, VariableSpan y, VariableSpan dy,
                    Needs needs) = nullptr;
   // Runs a group that this node is in; null: others must bring the loop.
-  void (*run_group)(absl::Span<const GroupNode> group) = nullptr;
+  void (*run_group)(const ElementGroup& group) = nullptr;
+  // Sums: bit i, axis i of the input is summed over.
+  uint32_t (*reduced_axes)(const Node& node) = nullptr;
   size_t attribute_bytes = 0;
   void (*copy_attributes)(void* to, const void* from) = nullptr;
   void (*destroy_attributes)(void* attributes) = nullptr;  // null: trivial

@@ -135,6 +135,13 @@ struct Traits {
     }
   }
   static void Copy(void* to, const void* from) { new (to) O(*static_cast<const O*>(from)); }
+  static constexpr auto ReducedAxes() {
+    if constexpr (O::kGrouping == Grouping::kSum) {
+      return +[](const Node& node) { return node.attributes_as<O>().ReducedAxes(); };
+    } else {
+      return static_cast<uint32_t (*)(const Node&)>(nullptr);
+    }
+  }
   static constexpr auto Destroy() {
     if constexpr (std::is_trivially_destructible_v<O>) {
       return static_cast<void (*)(void*)>(nullptr);
@@ -156,6 +163,7 @@ inline constexpr OpTable kOpTable = {
     .grouping = O::kGrouping,
     .forward = &internal::Traits<O>::Forward,
     .vjp = internal::Traits<O>::VjpFunction(),
+    .reduced_axes = internal::Traits<O>::ReducedAxes(),
     .attribute_bytes = sizeof(O),
     .copy_attributes = &internal::Traits<O>::Copy,
     .destroy_attributes = internal::Traits<O>::Destroy(),

@@ -81,6 +81,7 @@ struct PermuteOp : ViewOp<PermuteOp> {
 
 struct ExpandOp : ViewOp<ExpandOp> {
   static constexpr std::string_view kName = "expand";
+  static constexpr Grouping kGrouping = Grouping::kExpand;
   Shape shape;
 
   Spec Infer(VariableSpan x) const {

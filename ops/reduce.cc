@@ -81,7 +81,10 @@ std::vector<OpCase> ReduceCases(ReduceFunction f, bool linear, bool zero_size) {
 struct SumOp : Op<SumOp> {
   static constexpr std::string_view kName = "sum";
   static constexpr Uses kUses = Uses::None();
+  static constexpr Grouping kGrouping = Grouping::kSum;
   Reduction reduction;
+
+  uint32_t ReducedAxes() const { return reduction.axes; }
 
   Spec Infer(VariableSpan x) const { return {reduction.Result(x[0].shape()), x[0].dtype()}; }
   void Forward(TensorSpan x, Tensor& y) const { SumKernel(x[0], reduction.axes, y); }
@@ -215,8 +218,8 @@ Variable SumTo(const Variable& from, const Shape& shape, SourceLocation where) {
                 absl::StrCat(ToString(shape), " does not broadcast to ", ToString(x.shape())));
     internal::RethrowWithPlace(error, {&x, 1}, where);
   }
-  Reduction reduction{0, false};
   const int extra = x.rank() - shape.rank();
+  Reduction reduction{0, /*keep_dims=*/extra == 0};
   for (int i = 0; i < x.rank(); ++i) {
     if (i < extra || shape[i - extra] != x.shape()[i]) reduction.axes |= 1u << i;
   }

@@ -76,57 +76,111 @@ template void RunElementwise<1>(Row, const ElementwiseAttributes&, TensorSpan, T
 template void RunElementwise<2>(Row, const ElementwiseAttributes&, TensorSpan, Tensor&);
 template void RunElementwise<3>(Row, const ElementwiseAttributes&, TensorSpan, Tensor&);
 
-void RunElementGroup(ElementGroup group) {
-  using Slot = BlockProgram::Slot;
-  BlockProgram program(group[0].node->outputs()[0].shape());
-  absl::InlinedVector<Slot, 64> slots(group.size());
-  for (size_t place = 0; place < group.size(); ++place) {
-    const GroupNode& member = group[place];
-    const Node& node = *member.node;
-    const size_t num_inputs = node.num_inputs;
-    const auto slot_of = [&](size_t i) {
-      const GroupOperand& operand = member.operands[i];
-      return operand.tensor ? program.Input(*operand.tensor) : slots[operand.place];
-    };
-    const auto free_what_dies = [&] {
-      for (size_t i = 0; i < num_inputs; ++i) {
-        const GroupOperand& operand = member.operands[i];
-        if (!operand.tensor && group[operand.place].last_read == place) {
-          program.Free(slots[operand.place]);
-        }
-      }
-    };
-    const DType dtype = node.outputs()[0].dtype();
-    if (node.op->grouping == Grouping::kAccumulate) {
-      Slot sum = slot_of(0);
-      for (size_t i = 1; i < num_inputs; ++i) {
-        Tensor* const result = i + 1 == num_inputs ? member.result : nullptr;
-        const Slot terms[] = {sum, slot_of(i)};
-        const Slot next = program.Apply(Row::kAdd, dtype, dtype, terms, nullptr, result);
-        if (i > 1) program.Free(sum);
-        sum = next;
-      }
-      free_what_dies();
-      slots[place] = sum;
-    } else {
-      const auto& attributes = node.attributes_as<ElementwiseAttributes>();
-      const Row row = static_cast<Row>(node.op->row);
-      const Tensor* const first = num_inputs ? &node.inputs()[0].output() : nullptr;
-      const DType computed_in = ComputeType(row, first, dtype);
-      Slot operands[3];
-      size_t count = 0, next_input = 0, next_number = 0;
-      while (next_input < num_inputs || attributes.number_operands >> count) {
-        operands[count] = attributes.number_operands >> count & 1
-                              ? program.Number(attributes.numbers[next_number++], computed_in)
-                              : slot_of(next_input++);
-        ++count;
-      }
-      free_what_dies();  // the result may take the place of an operand
-      slots[place] = program.Apply(row, computed_in, dtype, {operands, count}, attributes.numbers,
-                                   member.result);
+namespace {
+
+// Writes the nodes of a group as a program.
+class GroupProgram {
+ public:
+  explicit GroupProgram(const ElementGroup& group)
+      : group_(group), program_(*group.shape, group.columns), slots_(group.nodes.size()) {
+    for (size_t place = 0; place < group.nodes.size(); ++place) {
+      slots_[place] = Write(group.nodes[place], place);
     }
   }
-  program.Run();
-}
+  void Run() { program_.Run(); }
+
+ private:
+  using Slot = BlockProgram::Slot;
+
+  Slot SlotOf(const GroupNode& member, size_t input) {
+    const GroupOperand& operand = member.operands[input];
+    if (!operand.tensor) return slots_[operand.place];
+    const bool row_value =
+        member.role == GroupRole::kRowValue && member.node->op->grouping != Grouping::kSum;
+    return row_value ? program_.RowInput(*operand.tensor) : program_.Input(*operand.tensor);
+  }
+
+  // The registers that nobody reads after this place: its result may take one.
+  void FreeWhatDies(const GroupNode& member, size_t place) {
+    for (size_t i = 0; i < member.node->num_inputs; ++i) {
+      const GroupOperand& operand = member.operands[i];
+      if (!operand.tensor && group_.nodes[operand.place].last_read == place) {
+        program_.Free(slots_[operand.place]);
+      }
+    }
+  }
+
+  Slot Write(const GroupNode& member, size_t place) {
+    switch (member.node->op->grouping) {
+      case Grouping::kAccumulate:
+        return WriteAccumulate(member, place);
+      case Grouping::kSum:
+        return WriteSum(member, place);
+      case Grouping::kExpand:
+        return SlotOf(member, 0);
+      default:
+        return WriteRow(member, place);
+    }
+  }
+
+  Slot WriteRow(const GroupNode& member, size_t place) {
+    const Node& node = *member.node;
+    const auto& attributes = node.attributes_as<ElementwiseAttributes>();
+    const Row row = static_cast<Row>(node.op->row);
+    const DType dtype = node.outputs()[0].dtype();
+    const DType computed_in =
+        ComputeType(row, node.num_inputs ? &node.inputs()[0].output() : nullptr, dtype);
+    Slot operands[3];
+    size_t count = 0, next_input = 0, next_number = 0;
+    while (next_input < node.num_inputs || attributes.number_operands >> count) {
+      operands[count] = attributes.number_operands >> count & 1
+                            ? program_.Number(attributes.numbers[next_number++], computed_in)
+                            : SlotOf(member, next_input++);
+      ++count;
+    }
+    FreeWhatDies(member, place);
+    return program_.Apply(row, computed_in, dtype, {operands, count}, attributes.numbers,
+                          member.result, member.role == GroupRole::kRowValue);
+  }
+
+  Slot WriteAccumulate(const GroupNode& member, size_t place) {
+    const DType dtype = member.node->outputs()[0].dtype();
+    const size_t terms = member.node->num_inputs;
+    Slot sum = SlotOf(member, 0);
+    for (size_t i = 1; i < terms; ++i) {
+      const Slot pair[] = {sum, SlotOf(member, i)};
+      const Slot next = program_.Apply(Row::kAdd, dtype, dtype, pair, nullptr,
+                                       i + 1 == terms ? member.result : nullptr,
+                                       member.role == GroupRole::kRowValue);
+      if (i > 1) program_.Free(sum);
+      sum = next;
+    }
+    FreeWhatDies(member, place);
+    return sum;
+  }
+
+  Slot WriteSum(const GroupNode& member, size_t place) {
+    const DType dtype = member.node->outputs()[0].dtype();
+    const Slot x = SlotOf(member, 0);
+    Slot result = x;
+    if (member.role == GroupRole::kRowValue) {
+      result = program_.SumRows(x, dtype, member.result);
+    } else if (member.result->size() == 1) {
+      program_.SumAll(x, dtype, *member.result);
+    } else {
+      program_.SumColumns(x, dtype, member.result->size(), *member.result);
+    }
+    FreeWhatDies(member, place);
+    return result;
+  }
+
+  const ElementGroup& group_;
+  BlockProgram program_;
+  absl::InlinedVector<Slot, 64> slots_;
+};
+
+}  // namespace
+
+void RunElementGroup(const ElementGroup& group) { GroupProgram(group).Run(); }
 
 }  // namespace wengert

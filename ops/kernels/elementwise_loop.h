@@ -23,7 +23,7 @@ template <int arity>
 void RunElementwise(Row row, const ElementwiseAttributes& attributes, TensorSpan in, Tensor& out);
 
 // All nodes of a group in one loop. The bits are those of one at a time.
-void RunElementGroup(ElementGroup group);
+void RunElementGroup(const ElementGroup& group);
 
 }  // namespace wengert
 
