@@ -58,7 +58,7 @@ class Runner {
       outputs.push_back(values_[sink]);
       cotangents.push_back(Cotangent(program_, sink));
     }
-    if (outputs.empty()) return {};
+    if (outputs.empty() || Targets(program_).empty()) return {};
     return Grad(outputs, TargetValues(),
                 {.cotangents = cotangents,
                  .create_graph = program_.second_order && !other_half,
@@ -118,6 +118,7 @@ class Runner {
       values_.clear();
       return sum;
     };
+    if (parameters.empty()) return;
     const ValueAndGradients step = ValueAndGrad(loss, parameters);
     outcome_.loss.push_back(step.value.value());
     Read(step.gradients, outcome_.loss);
@@ -132,6 +133,19 @@ class Runner {
     size_t instruction = 0;  // after which it is read, for kWhileRecording
   };
 
+  // What is drawn besides, numbered apart from values and instructions.
+  enum Decision : uint64_t {
+    kOtherFirst = 1 << 20,
+    kEvaluateOther,
+    kReadFirst,
+    kForgetFirst,
+    kNoOther,
+    kForgetHandles,
+    kOneByOne,
+    kTogether = 1 << 21,   // and those after it, one for each value that may be asked for
+    kEagerHere = 1 << 22,  // ... one for each instruction
+    kGradients = 1 << 16,  // comes after the last instruction
+  };
   bool Flip(uint64_t what, int percent) const {
     return options_.choices != 0 && Random(Mix(options_.choices, what)).Percent(percent);
   }
@@ -187,7 +201,7 @@ class Runner {
     std::optional<EagerGuard> eager;
     const auto switch_eager = [&](size_t next) {
       eager.reset();
-      if (options_.mode == Mode::kMixed) eager.emplace(Flip(1'000'000 + next, 40));
+      if (options_.mode == Mode::kMixed) eager.emplace(Flip(kEagerHere + next, 40));
     };
     switch_eager(0);
     Replay(program_, values_, [&](size_t i) {
@@ -202,20 +216,20 @@ class Runner {
     });
     ReadAll(When::kBefore);
     std::vector<Variable> first, other;
-    if (Flip(2'000'000, 50)) {
+    if (Flip(kOtherFirst, 50)) {
       other = Gradients(true);
-      if (Flip(2'000'001, 50)) Evaluate(other);
+      if (Flip(kEvaluateOther, 50)) Evaluate(other);
     }
-    switch_eager(1'000'000);
+    switch_eager(kGradients);
     first = Gradients(false);
-    if (Flip(2'000'002, 30)) Read(first, outcome_.first);
-    if (Flip(2'000'003, 30)) first.clear();  // nobody reads them, or second derivatives
+    if (Flip(kReadFirst, 30)) Read(first, outcome_.first);
+    if (Flip(kForgetFirst, 30)) first.clear();  // nobody reads them, or second derivatives
     ReadAll(When::kBetween);
-    if (other.empty() && !Flip(2'000'004, 30)) other = Gradients(true);
-    switch_eager(1'000'001);
+    if (other.empty() && !Flip(kNoOther, 30)) other = Gradients(true);
+    switch_eager(kGradients + 1);
     const std::vector<Variable> second = SecondGradients(first);
     eager.reset();
-    if (Flip(2'000'005, 50)) {  // the leaves' handles, and the sinks'
+    if (Flip(kForgetHandles, 50)) {  // the leaves' handles, and the sinks'
       for (size_t v = 0; v < values_.size(); ++v) {
         if (choices_[v].when != When::kAtEnd) values_[v] = Variable();
       }
@@ -229,7 +243,7 @@ class Runner {
 
   void ReadTogether(const std::vector<std::vector<Variable>>& gradients) {
     std::vector<Variable> together;
-    uint64_t next = 3'000'000;
+    uint64_t next = kTogether;
     const auto add = [&](const Variable& v) {
       if (options_.choices == 0 || Flip(next++, 40)) together.push_back(v);
     };
@@ -239,7 +253,7 @@ class Runner {
     for (const std::vector<Variable>& some : gradients) {
       for (const Variable& v : some) add(v);
     }
-    if (!Flip(4'000'000, 40)) Evaluate(together);
+    if (!Flip(kOneByOne, 40)) Evaluate(together);
   }
 
   const Program& program_;

@@ -45,6 +45,17 @@ Results CheckpointedDropout(Call& call) {
   return {
       Checkpoint([](VariableSpan in) { return Dropout(Tanh(in[0]), 0.25) * in[0]; }, {call.x[0]})};
 }
+// In float64 no longer equal to x: where a copy that moves and one that stands still tie, maxima
+// have no derivative that differences could find.
+Results DetachAny(Call& call) {
+  if (call.x[0].dtype() == DType::kFloat32) {
+    call.text = "x[0].Detach()";
+    return {call.x[0].Detach()};
+  }
+  call.text = "x[0].Detach() * 0.96875";
+  return {call.x[0].Detach() * 0.96875};
+}
+
 bool HasRows(const ValueInfo& x) { return IsRealWithElements(x) && x.rank() > 0; }
 
 Results GradientInside(Call& call) {
@@ -78,8 +89,7 @@ Results Noise(Call& call, const char* name) {
 }
 
 const OpKind kKinds[] = {
-    {"detach", 2, kKinked, IsReal, nullptr, WENGERT_RECORDS(x[0].Detach()), OpKind::Composite::kNo,
-     true},
+    {"detach", 2, kKinked, IsReal, nullptr, DetachAny},
     {"no_grad", 1, kKinked, IsReal, nullptr, WithoutGradient},
     {"checkpoint", 3, kSmooth, IsReal, SameTwice, CheckpointedChain},
     {"checkpoint softmax", 2, kSmooth, HasRows, nullptr, CheckpointedSoftmax},
