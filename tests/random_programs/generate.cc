@@ -54,6 +54,11 @@ class Generation {
       largest_ = 20'000;
     } else {  // tasks for several threads
       for (int64_t& dim : dims_) dim = 150 + random_.Below(150);
+      if (random_.Percent(40)) {  // tall columns or long rows
+        dims_[0] = 5000 + random_.Below(10'000);
+        dims_[1] = 2 + random_.Below(7);
+        if (random_.Percent(40)) std::swap(dims_[0], dims_[1]);
+      }
       length_ = 40 + static_cast<int>(random_.Below(50));
       largest_ = 150'000;
     }
@@ -213,6 +218,7 @@ class Generation {
     int largest = 0, sum = 0;
     for (size_t i = 0; i < instruction.inputs.size(); ++i) {
       const ValueInfo& x = program_.values[instruction.inputs[i]];
+      info.alias |= v.SameAs(values_[instruction.inputs[i]]);
       if (x.inexact > 0) info.inexact = std::max(info.inexact, x.inexact + 1);
       if (!x.floating()) continue;
       largest = std::max(largest, x.grid);

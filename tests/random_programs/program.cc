@@ -97,13 +97,12 @@ std::vector<int> Sinks(const Program& program) {
 std::vector<int> Targets(const Program& program) {
   std::vector<int> targets;
   for (const Instruction& instruction : program.instructions) {
-    // Of the outputs of a composite one may be a part of another: what is a function of what is
-    // then for the Definition to say.
-    const bool parts = instruction.outputs.size() > 1 && instruction.kind &&
-                       instruction.kind->composite == OpKind::Composite::kYes;
     for (const int output : instruction.outputs) {
-      const bool chosen = !instruction.kind || (!parts && Mix(program.seed, output) % 32 == 0);
-      if (chosen && program.values[output].requires_grad) targets.push_back(output);
+      const ValueInfo& info = program.values[output];
+      // Of a composite's outputs one may be a part of another: which depends on which is then for
+      // its Definition to say, and eager execution has other gradients between them.
+      const bool between = info.inexact == 0 && Mix(program.seed, output) % 32 == 0;
+      if ((!instruction.kind || between) && info.requires_grad) targets.push_back(output);
     }
   }
   return targets;

@@ -57,6 +57,7 @@ struct ValueInfo {
   int grid = kNoGrid;
   // How many ops back a composite was computed whose kernels round unlike its Definition; 0: none.
   int inexact = 0;
+  bool alias = false;  // the op had nothing to do and gave its operand back
 
   bool floating() const { return IsFloating(dtype); }
   int rank() const { return shape.rank(); }
