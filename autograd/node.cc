@@ -124,9 +124,9 @@ void Node::DropInputs() {
 }
 
 void Node::TakeOutput(int i, Tensor& donor) {
+  // Not the donor's strides: on an axis of length 1 they may be any, and kernels choose by strides.
   Tensor& output = outputs()[i];
   output.storage_ = std::move(donor.storage_);
-  output.strides_ = donor.strides_;
   output.offset_ = donor.offset_;
 }
 

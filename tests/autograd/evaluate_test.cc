@@ -182,6 +182,18 @@ TEST(EvaluateTest, AViewKeepsWhatItShowsAlive) {
   EXPECT_THAT(view.value().ToVector<double>(), ElementsAre(8, 4));
 }
 
+// Kernels choose by strides, so a result must not lie otherwise because a buffer was taken over.
+TEST(EvaluateTest, AResultInABufferTakenOverLiesAsAFreshOne) {
+  constexpr int64_t kSize = 4096;
+  const Variable column = Tensor::Ones({kSize, 1});
+  const Variable held = Square(column);
+  // The transposed column is row-major whatever the stride of its first axis.
+  const Variable row = Tanh(Transpose(held * 2)), other = Tanh(Transpose(held));
+  Evaluate({{row, other}});
+  EXPECT_EQ(row.value().strides(), (Strides{kSize, 1}));
+  EXPECT_EQ(other.value().strides(), (Strides{kSize, 1}));
+}
+
 TEST(EvaluateTest, HandlesCopyMoveAndAssign) {
   const int64_t live = LiveNodes();
   {
