@@ -183,6 +183,7 @@ EvaluationPlan::Fit EvaluationPlan::FitOfSum(const Node& node) {
   OpenGroup* group = FindOpen(shape);
   if (const Entry* entry = FindOpen(x); entry && entry->role != GroupRole::kFull) return {};
   const Reduced r = Classify(shape, node.op->reduced_axes(node));
+  if (r.reduced == 1) return {};  // a reshape
   const auto agrees = [&](int64_t columns, int64_t end_inner) {
     return group && (columns < 0 || group->columns == 0 || group->columns == columns) &&
            (group->end_inner == -1 || group->end_inner == end_inner);
