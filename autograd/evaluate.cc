@@ -11,6 +11,7 @@
 #include "autograd/flush_to_zero.h"
 #include "autograd/op.h"
 #include "autograd/order.h"
+#include "autograd/pattern.h"
 #include "autograd/record.h"
 #include "autograd/small_array.h"
 #include "autograd/thread_state.h"
@@ -92,6 +93,7 @@ class Evaluation {
     // The list of entries is the work list too: no recursion, no second stack.
     for (size_t i = 0; i < plan_.entries.size(); ++i) {
       Node* node = plan_.entries[i].node;
+      if (nodes_.empty()) FindComposite(*node);
       const bool rule_reads = node->requires_grad() && !final_;
       const Uses uses = node->op->uses;
       const VariableSpan inputs = node->inputs();

@@ -20,6 +20,9 @@ class Variable;
 class Node;
 class Gradients;
 class Needs;
+namespace internal {
+class Chain;
+}
 using VariableSpan = absl::Span<const Variable>;
 
 // The input tensors of a kernel.
@@ -67,6 +70,8 @@ struct OpTable {
   // dy has one entry per public output; entries may be undefined (zero).
   Gradients (*vjp)(const Node& node, VariableSpan x, VariableSpan y, VariableSpan dy,
                    Needs needs) = nullptr;
+  // Of ops that can end a pattern: finds the composite to compute instead (pattern.h).
+  void (*match)(internal::Chain& chain) = nullptr;
   size_t attribute_bytes = 0;
   void (*copy_attributes)(void* to, const void* from) = nullptr;
   void (*destroy_attributes)(void* attributes) = nullptr;  // null: trivial
@@ -83,6 +88,7 @@ class Node {
     kRequiresGrad = 2,
     kWithoutGraph = 4,  // a gradient that was taken without create_graph
     kFreed = 8,         // required gradients until ValueAndGrad let go of its inputs
+    kSettled = 16,      // a composite that ends here was looked for
   };
 
   const OpTable* op;       // null: a leaf

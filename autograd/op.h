@@ -90,6 +90,7 @@ struct Op {
   // Output o may overwrite input o. Forward must not throw once it has written.
   static constexpr bool kDonates = false;
   static constexpr int kResiduals = 0;  // outputs at the end that only the rule reads
+  static constexpr decltype(OpTable::match) kMatch = nullptr;  // see pattern.h
 };
 
 namespace internal {
@@ -154,6 +155,7 @@ inline constexpr OpTable kOpTable = {
     .donates = O::kDonates,
     .forward = &internal::Traits<O>::Forward,
     .vjp = internal::Traits<O>::VjpFunction(),
+    .match = O::kMatch,
     .attribute_bytes = sizeof(O),
     .copy_attributes = &internal::Traits<O>::Copy,
     .destroy_attributes = internal::Traits<O>::Destroy(),
