@@ -80,6 +80,8 @@ Variable Accumulate(VariableSpan terms) {
   return Apply(AccumulateOp{}, VariableSpan(part));
 }
 
+const OpTable* AliasTable() { return &kOpTable<AliasOp>; }
+
 Variable Alias(const Variable& x) {
   static_cast<void>(&Registered<AliasOp>::value);  // recorded by hand, for the flag
   const NoGradGuard with_grad(/*no_grad=*/false);

@@ -12,6 +12,7 @@ Variable Accumulate(VariableSpan terms);
 
 // The same value under a new node that requires gradients: what a Definition is replayed on.
 Variable Alias(const Variable& x);
+const OpTable* AliasTable();
 
 }  // namespace wengert::internal
 

@@ -53,10 +53,8 @@ std::vector<Entry> NodesInside(const Recorded& recorded,
   return nodes;
 }
 
-// Records the graph again with `replacements` in place of recorded.outside. `made_out`, if given,
-// gets the new values.
-Variable Replay(const Recorded& recorded, VariableSpan replacements,
-                std::vector<Variable>* made_out = nullptr) {
+// Records the graph again with `replacements` in place of recorded.outside.
+Variable Replay(const Recorded& recorded, VariableSpan replacements) {
   absl::flat_hash_map<const Node*, Node*> copies;
   std::vector<Entry> nodes = NodesInside(recorded, copies);
   std::vector<uint32_t> indices;
@@ -85,9 +83,25 @@ Variable Replay(const Recorded& recorded, VariableSpan replacements,
     made.push_back(internal::EndRecord(copy));
     copies[node] = copy.node;
   }
-  Variable output = replaced(recorded.output);
-  if (made_out) *made_out = std::move(made);
-  return output;
+  return replaced(recorded.output);
+}
+
+// Marks `output` and what it was computed from, down to nodes older than `first`, as not to be
+// differentiated.
+void ForgetGradients(const Variable& output, uint64_t first) {
+  std::vector<Node*> nodes;
+  const auto visit = [&](const Variable& v) {
+    Node* node = v.node();
+    if (node->leaf() || node->sequence < first || !node->requires_grad()) return;
+    node->flags &= ~Node::kRequiresGrad;
+    nodes.push_back(node);
+  };
+  visit(output);
+  while (!nodes.empty()) {
+    const Node* node = nodes.back();
+    nodes.pop_back();
+    for (const Variable& input : node->inputs()) visit(input);
+  }
 }
 
 struct CheckpointOp : Op<CheckpointOp> {
@@ -112,14 +126,14 @@ struct CheckpointOp : Op<CheckpointOp> {
       aliases.push_back(internal::Alias(x[i]));
       if (needs[i]) wanted.push_back(aliases[i]);
     }
-    std::vector<Variable> replayed;
-    const Variable y = Replay(*recorded, aliases, &replayed);
+    const uint64_t first = thread_state.next_sequence;
+    const Variable y = Replay(*recorded, aliases);
     std::vector<Variable> found =
         Grad(VariableSpan(&y, 1), wanted,
              {.cotangents = {dy}, .create_graph = create_graph, .unused = Unused::kZero});
     if (!create_graph) {
       // Nothing will be differentiated through the copies again: their values need not be kept.
-      for (const Variable& v : replayed) v.node()->flags &= ~Node::kRequiresGrad;
+      ForgetGradients(y, first);
     }
     Gradients gradients;
     for (size_t i = 0, k = 0; i < x.size(); ++i) {

@@ -11,7 +11,8 @@
 //     // Residuals last.
 //     Specs Infer(VariableSpan x) const;
 //     void Kernel(TensorSpan x, absl::Span<Tensor> y) const;
-//     // dx: of the inputs that are needed, in order.
+//     // y: its public outputs are undefined unless kUses has them. dx: of the inputs that are
+//     // needed, in order.
 //     void GradientKernel(TensorSpan x, TensorSpan y, TensorSpan dy, Needs needs,
 //                         absl::Span<Tensor> dx) const;
 //   };
@@ -26,10 +27,12 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "autograd/accumulate.h"
 #include "autograd/grad.h"
 #include "autograd/modes.h"
 #include "autograd/op.h"
+#include "autograd/pattern.h"
 #include "autograd/thread_state.h"
 
 namespace wengert {
@@ -58,7 +61,9 @@ uint32_t WantedBits(Needs needs) {
   return wanted;
 }
 
-// The fused first derivative. Inputs: x, then y with residuals, then dy. Outputs: the wanted dx.
+// The fused first derivative. Inputs: x, then what its kernel reads of y (residuals, and the public
+// outputs if C declares to read them: others need not be kept for it), then dy. Outputs: the wanted
+// dx.
 template <class C>
 struct CompositeGradientOp : Op<CompositeGradientOp<C>> {
   static constexpr std::string_view kName = C::kGradientName;
@@ -66,7 +71,7 @@ struct CompositeGradientOp : Op<CompositeGradientOp<C>> {
 
   C composite;
   uint32_t wanted;
-  uint32_t num_x, num_y;  // y with residuals
+  uint32_t num_x, num_y;
 
   Specs Infer(VariableSpan in) const {
     Specs specs;
@@ -79,8 +84,11 @@ struct CompositeGradientOp : Op<CompositeGradientOp<C>> {
   void Forward(TensorSpan in, absl::Span<Tensor> dx) const {
     bool needs[32];
     for (uint32_t i = 0; i < num_x; ++i) needs[i] = wanted >> i & 1;
-    composite.GradientKernel(in.subspan(0, num_x), in.subspan(num_x, num_y),
-                             in.subspan(num_x + num_y, in.size() - num_x - num_y),
+    const TensorSpan dy = in.subspan(num_x + num_y, in.size() - num_x - num_y);
+    const Tensor unread;
+    absl::InlinedVector<const Tensor*, 8> y(C::kUses.output ? 0 : dy.size(), &unread);
+    for (uint32_t i = 0; i < num_y; ++i) y.push_back(&in[num_x + i]);
+    composite.GradientKernel(in.subspan(0, num_x), {y.data(), y.size()}, dy,
                              Needs(absl::MakeConstSpan(needs, num_x)), dx);
   }
 
@@ -96,6 +104,8 @@ struct CompositeGradientOp : Op<CompositeGradientOp<C>> {
     for (size_t i = num_x + num_y; i < in.size(); ++i) dy.push_back(Alias(in[i]));
     const bool create_graph = GradEnabled();
     const NoGradGuard with_grad(/*no_grad=*/false);
+    // Were a composite found in its own Definition, this would have no end.
+    const AsWritten as_written;
     const std::vector<Variable> y = composite.Definition(x);
     std::vector<Variable> first =
         Grad(y, wanted_x, {.cotangents = dy, .create_graph = true, .unused = Unused::kZero});
@@ -133,7 +143,8 @@ Gradients Composite<C>::Vjp(VariableSpan x, VariableSpan y, VariableSpan dy, Nee
   const uint32_t wanted = internal::WantedBits<C>(needs);
   if (wanted == 0) return {};
   std::vector<Variable> inputs(x.begin(), x.end());
-  inputs.insert(inputs.end(), y.begin(), y.end());
+  const VariableSpan read = C::kUses.output ? y : y.subspan(dy.size());
+  inputs.insert(inputs.end(), read.begin(), read.end());
   for (size_t i = 0; i < dy.size(); ++i) {
     inputs.push_back(dy[i].defined() ? dy[i] : Variable(Tensor::Zeros(y[i].shape(), y[i].dtype())));
   }
@@ -141,7 +152,7 @@ Gradients Composite<C>::Vjp(VariableSpan x, VariableSpan y, VariableSpan dy, Nee
       Apply(internal::CompositeGradientOp<C>{.composite = self(),
                                              .wanted = wanted,
                                              .num_x = static_cast<uint32_t>(x.size()),
-                                             .num_y = static_cast<uint32_t>(y.size())},
+                                             .num_y = static_cast<uint32_t>(read.size())},
             VariableSpan(inputs));
   Gradients gradients;
   int next = 0;

@@ -1,6 +1,7 @@
 #include "autograd/evaluation_plan.h"
 
 #include "autograd/op.h"
+#include "autograd/pattern.h"
 
 namespace wengert::internal {
 namespace {
@@ -73,6 +74,7 @@ void EvaluationPlan::Collect(VariableSpan targets, absl::Span<Node* const> nodes
   // The list of entries is the work list too: no recursion, no second stack.
   for (size_t i = 0; i < entries_.size(); ++i) {
     Node* node = entries_[i].node;
+    if (nodes.empty()) FindComposite(*node);
     const bool rule_reads = node->requires_grad() && !final;
     const Uses uses = node->op->uses;
     const VariableSpan inputs = node->inputs();

@@ -13,6 +13,7 @@
 #include "autograd/accumulate.h"
 #include "autograd/op.h"
 #include "autograd/order.h"
+#include "autograd/pattern.h"
 #include "autograd/slice.h"
 #include "autograd/small_array.h"
 #include "autograd/thread_state.h"
@@ -227,8 +228,9 @@ class Differentiation {
   void Collect() {
     for (const Variable& output : outputs_) Visit(output);
     for (size_t i = 0; i < entries_.size(); ++i) {
-      const Node* node = entries_[i].node;
+      Node* node = entries_[i].node;
       if (node->sequence <= oldest_) continue;  // no input lies below
+      internal::FindComposite(*node);
       for (const Variable& input : node->inputs()) Visit(input);
     }
   }

@@ -20,6 +20,9 @@ class Variable;
 class Node;
 class Gradients;
 class Needs;
+namespace internal {
+class Chain;
+}
 using VariableSpan = absl::Span<const Variable>;
 
 // The input tensors of a kernel.
@@ -81,6 +84,8 @@ struct OpTable {
   void (*run_group)(const ElementGroup& group) = nullptr;
   // Sums: bit i, axis i of the input is summed over.
   uint32_t (*reduced_axes)(const Node& node) = nullptr;
+  // Of ops that can end a pattern: finds the composite to compute instead (pattern.h).
+  void (*match)(internal::Chain& chain) = nullptr;
   size_t attribute_bytes = 0;
   void (*copy_attributes)(void* to, const void* from) = nullptr;
   void (*destroy_attributes)(void* attributes) = nullptr;  // null: trivial
@@ -99,6 +104,7 @@ class Node {
     kRequiresGrad = 2,
     kWithoutGraph = 4,  // a gradient that was taken without create_graph
     kFreed = 8,         // required gradients until ValueAndGrad let go of its inputs
+    kSettled = 16,      // a composite that ends here was looked for
   };
 
   const OpTable* op;       // null: a leaf

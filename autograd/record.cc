@@ -1,6 +1,7 @@
 // Recording: making nodes, the list of pending ones with its limits, and the modes of a thread.
 #include "autograd/record.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "autograd/modes.h"
 #include "autograd/op.h"
+#include "autograd/pattern.h"
 #include "autograd/thread_state.h"
 
 namespace wengert {
@@ -76,7 +78,12 @@ void PendingList::EvaluateOldest() {
   const size_t live = nodes.size() - 1;
   if (live >= static_cast<size_t>(limits.nodes) || bytes > limits.bytes) {
     const size_t count = live > kSpared ? live - kSpared : 0;
-    const std::vector<Node*> oldest(nodes.begin() + 1, nodes.begin() + 1 + count);
+    // Before they are listed: nodes that a composite replaces are gone. Readers come first.
+    for (size_t i = count; i > 0; --i) {
+      if (nodes[i]) FindComposite(*nodes[i]);
+    }
+    std::vector<Node*> oldest(nodes.begin() + 1, nodes.begin() + 1 + static_cast<int64_t>(count));
+    oldest.erase(std::remove(oldest.begin(), oldest.end(), nullptr), oldest.end());
     RunPending(oldest);
     Compact(nodes);
   }

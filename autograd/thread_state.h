@@ -16,6 +16,7 @@ struct ThreadState {
   bool grad_enabled = true;
   Eagerness eager = Eagerness::kUndecided;
   bool anomaly = false;
+  bool find_composites = true;  // see pattern.h
   bool has_where = false;
   SourceLocation where;  // overrides the caller's while has_where
   Generator* generator = nullptr;

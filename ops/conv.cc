@@ -10,6 +10,7 @@
 #include "ops/kernels/conv_direct.h"
 #include "ops/kernels/onednn.h"
 #include "ops/ops.h"
+#include "ops/patterns.h"
 #include "tensor/parallel.h"
 
 namespace wengert {
@@ -354,6 +355,17 @@ std::vector<OpCase> Conv2dKernelGradientOp::Cases() {
 }
 
 }  // namespace
+
+namespace internal {
+
+const Conv2dGeometry* AsConv2d(const Node& node) {
+  return node.op == &kOpTable<Conv2dOp> ? &node.attributes_as<Conv2dOp>().geometry : nullptr;
+}
+Variable Convolve(const Conv2dGeometry& g, const Variable& x, const Variable& kernel) {
+  return wengert::Convolve(g, x, kernel);
+}
+
+}  // namespace internal
 
 Variable Conv2d(const Variable& x, const Variable& kernel, const Conv2dOptions& options,
                 SourceLocation where) {

@@ -12,6 +12,7 @@
 #include "ops/kernels/elementwise.h"
 #include "ops/kernels/elementwise_loop.h"
 #include "ops/ops.h"
+#include "ops/patterns.h"
 
 namespace wengert {
 namespace {
@@ -132,8 +133,14 @@ constexpr Uses MakeUses(Reads reads, unsigned numbers) {
   return uses;
 }
 
+// The rows that end patterns. A number as operand is none of their parts.
+constexpr decltype(OpTable::match) MatcherOf(Row row) {
+  return row == Row::kAdd || row == Row::kRelu ? &internal::MatchBlock : nullptr;
+}
+
 constexpr OpTable MakeTable(std::string_view name, Row row, decltype(OpTable::forward) forward,
-                            decltype(OpTable::vjp) vjp, Uses uses) {
+                            decltype(OpTable::vjp) vjp, Uses uses,
+                            decltype(OpTable::match) match = nullptr) {
   return {.name = name,
           .uses = uses,
           .differentiable = vjp != nullptr,
@@ -143,6 +150,7 @@ constexpr OpTable MakeTable(std::string_view name, Row row, decltype(OpTable::fo
           .forward = forward,
           .vjp = vjp,
           .run_group = &RunElementGroup,
+          .match = match,
           .attribute_bytes = sizeof(Attributes),
           .copy_attributes = [](void* to, const void* from) {
             new (to) Attributes(*static_cast<const Attributes*>(from));
@@ -152,14 +160,14 @@ constexpr OpTable MakeTable(std::string_view name, Row row, decltype(OpTable::fo
 #define UNARY(op, Function, types, value, gradient, reads, ...)                         \
   constexpr OpTable k##Function##Table[] = {                                            \
       MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 1>, \
-                &Function##Vjp, MakeUses({reads, kNone}, kNone))};
-#define BINARY(op, Function, types, value, gradient_a, reads_a, gradient_b, reads_b, ...) \
-  constexpr OpTable k##Function##Table[] = {                                              \
-      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 2>,   \
-                &Function##Vjp, MakeUses({reads_a, reads_b}, kNone)),                     \
-      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 2>,   \
-                &Function##Vjp, MakeUses({reads_a, reads_b}, kA)),                        \
-      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 2>,   \
+                &Function##Vjp, MakeUses({reads, kNone}, kNone), MatcherOf(Row::k##Function))};
+#define BINARY(op, Function, types, value, gradient_a, reads_a, gradient_b, reads_b, ...)          \
+  constexpr OpTable k##Function##Table[] = {                                                       \
+      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 2>,            \
+                &Function##Vjp, MakeUses({reads_a, reads_b}, kNone), MatcherOf(Row::k##Function)), \
+      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 2>,            \
+                &Function##Vjp, MakeUses({reads_a, reads_b}, kA)),                                 \
+      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 2>,            \
                 &Function##Vjp, MakeUses({reads_a, reads_b}, kB))};
 #define COMPARISON(op, Function, ...)                                                            \
   constexpr OpTable k##Function##Table[] = {                                                     \
@@ -260,6 +268,15 @@ Variable Binary(const OpTable* tables, const Operand& a, const Operand& b) {
 }
 
 }  // namespace
+
+namespace internal {
+
+bool IsRow(const Node& node, Row row) {
+  return node.op->row == static_cast<int>(row) &&
+         node.attributes_as<Attributes>().number_operands == 0;
+}
+
+}  // namespace internal
 
 // ---- The public functions ----
 

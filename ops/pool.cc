@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "autograd/op.h"
 #include "ops/ops.h"
+#include "ops/patterns.h"
 
 namespace wengert {
 namespace {
@@ -30,6 +31,7 @@ struct MaxPool2dOp : Op<MaxPool2dOp> {
   static constexpr std::string_view kName = "max_pool2d";
   static constexpr Uses kUses = Uses::None();
   static constexpr int kResiduals = 1;
+  static constexpr auto kMatch = &internal::MatchBlock;
   Geometry geometry;
 
   Specs Infer(VariableSpan x) const {
@@ -271,6 +273,14 @@ std::vector<OpCase> AvgPool2dGradientOp::Cases() {
 }
 
 }  // namespace
+
+namespace internal {
+
+const Pool2dGeometry* AsMaxPool2d(const Node& node) {
+  return node.op == &kOpTable<MaxPool2dOp> ? &node.attributes_as<MaxPool2dOp>().geometry : nullptr;
+}
+
+}  // namespace internal
 
 Variable MaxPool2d(const Variable& x, const Pool2dOptions& options, SourceLocation where) {
   const auto [geometry, input] = Prepare(MaxPool2dOp::kName, x, options, where);

@@ -11,6 +11,8 @@
 
 #include <cstdint>
 
+#include "absl/functional/function_ref.h"
+
 namespace wengert {
 
 // x: [batch, in_h, in_w, in_c], w: [kernel_h, kernel_w, in_c / groups, out_c], y: [batch, out_h,
@@ -27,6 +29,21 @@ struct Conv2dGeometry {
 void Conv2dForward(const Conv2dGeometry& g, const float* x, const float* w, float* y);
 void Conv2dInputGradient(const Conv2dGeometry& g, const float* dy, const float* w, float* dx);
 void Conv2dKernelGradient(const Conv2dGeometry& g, const float* x, const float* dy, float* dw);
+
+// The same, for callers that make more of a piece of the batch, or make it, while it is in cache.
+// Nothing may be empty. The callbacks run on any thread, once for each piece, `images` of them from
+// `first` on.
+//
+// Forward: use(first, images, y) gets each piece as it is done: a part of `y`, or where that is
+// null, memory that is used again after the call.
+void Conv2dForwardPieces(
+    const Conv2dGeometry& g, const float* x, const float* w, float* y,
+    absl::FunctionRef<void(int64_t first, int64_t images, float* y_piece)> use);
+// Backward: make(first, images, dy) writes all of each piece of dy. dx, dw: null: not computed; not
+// both.
+void Conv2dBackwardPieces(
+    const Conv2dGeometry& g, const float* x, const float* w, float* dx, float* dw,
+    absl::FunctionRef<void(int64_t first, int64_t images, float* dy_piece)> make);
 
 // C = op(A) op(B), row-major, op(A): [m, k], op(B): [k, n]; ld* is the distance between rows as
 // stored, so `a` is [m, k] with lda >= k, or [k, m] with lda >= m when transposed. k == 0 fills C

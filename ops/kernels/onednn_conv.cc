@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -121,8 +122,8 @@ int64_t NumPieces(Kind kind, const Conv2dGeometry& g) {
 
 // A whole call: pieces of at most two sizes, which share one format of the kernel.
 struct Plan {
-  Plan(Kind kind, const Conv2dGeometry& g)
-      : pieces(NumPieces(kind, g)),
+  Plan(Kind kind, const Conv2dGeometry& g, int64_t pieces)
+      : pieces(pieces),
         smaller_batch(g.batch / pieces),
         num_larger(g.batch % pieces),
         smaller(kind, WithBatch(g, smaller_batch), KernelDesc(g, true)),
@@ -139,6 +140,10 @@ struct Plan {
     return g;
   }
 
+  const Piece& piece(int64_t i) const { return i < num_larger ? larger : smaller; }
+  int64_t first_image(int64_t i) const { return i * smaller_batch + std::min(i, num_larger); }
+  int64_t images(int64_t i) const { return smaller_batch + (i < num_larger); }
+
   int64_t pieces, smaller_batch, num_larger;
   Piece smaller, larger;  // the first num_larger pieces have one image more
   memory::desc plain_w;
@@ -146,9 +151,9 @@ struct Plan {
 };
 
 // Plans in use, the least recently used one dropped first: making one takes up to 0.3 ms.
-std::shared_ptr<const Plan> FindPlan(Kind kind, const Conv2dGeometry& g) {
+std::shared_ptr<const Plan> FindPlan(Kind kind, const Conv2dGeometry& g, int64_t pieces) {
   using Sizes = std::array<int64_t, sizeof(Conv2dGeometry) / sizeof(int64_t)>;
-  using Key = std::pair<Kind, Sizes>;
+  using Key = std::tuple<Kind, Sizes, int64_t>;
   struct Cache {
     std::mutex mutex;
     std::list<std::pair<Key, std::shared_ptr<const Plan>>> plans;  // latest use first
@@ -157,12 +162,13 @@ std::shared_ptr<const Plan> FindPlan(Kind kind, const Conv2dGeometry& g) {
   static Cache& cache = *new Cache;
   constexpr size_t kCapacity = 512;
 
-  const Key key = {kind, std::bit_cast<Sizes>(g)};
+  const Key key = {kind, std::bit_cast<Sizes>(g), pieces};
   const std::lock_guard lock(cache.mutex);
   if (const auto found = cache.index.find(key); found != cache.index.end()) {
     cache.plans.splice(cache.plans.begin(), cache.plans, found->second);
   } else {
-    cache.plans.emplace_front(key, std::make_shared<Plan>(kind, g));
+    cache.plans.emplace_front(
+        key, Serially(kind, [&] { return std::make_shared<Plan>(kind, g, pieces); }));
     cache.index[key] = cache.plans.begin();
     if (cache.plans.size() > kCapacity) {
       cache.index.erase(cache.plans.back().first);
@@ -171,8 +177,12 @@ std::shared_ptr<const Plan> FindPlan(Kind kind, const Conv2dGeometry& g) {
   }
   return cache.plans.front().second;
 }
+std::shared_ptr<const Plan> FindPlan(Kind kind, const Conv2dGeometry& g) {
+  return FindPlan(kind, g, NumPieces(kind, g));
+}
 
 float* Floats(const StoragePtr& storage) { return reinterpret_cast<float*>(storage->data()); }
+StoragePtr AllocateFloats(int64_t count) { return StoragePtr::Allocate(count * sizeof(float)); }
 
 using Argument = std::pair<int, memory>;
 memory Wrap(const memory::desc& desc, const float* data) {
@@ -191,89 +201,167 @@ void Reorder(Kind kind, const Plan& plan, const memory::desc& from, const float*
   });
 }
 
-// Runs all pieces. `w(piece)` is the kernel, or where its gradient goes, in the format of the plan.
-template <class W>
-void RunPieces(Kind kind, const Conv2dGeometry& g, const Plan& plan, const float* x, W w,
-               const float* y) {
+// One of x, w and y is the result; x and y are those of the piece's images.
+void RunPiece(Kind kind, const Piece& piece, const float* x, const float* w, const float* y) {
   const bool forward = kind == Kind::kForward;
   const int x_argument = kind == Kind::kInputGradient ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC;
   const int w_argument = kind == Kind::kKernelGradient ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS;
   const int y_argument = forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST;
-  ParallelFor(plan.pieces, [&](int64_t i) {
-    const Piece& piece = i < plan.num_larger ? plan.larger : plan.smaller;
-    const int64_t image = i * plan.smaller_batch + std::min(i, plan.num_larger);
-    const StoragePtr scratchpad = StoragePtr::Allocate(piece.scratchpad.get_size());
-    Serially(kind, [&] {
-      Execute(piece.primitive,
-              {{x_argument, Wrap(piece.x, x + image * g.in_h * g.in_w * g.in_c)},
-               {w_argument, Wrap(piece.w, w(i))},
-               {y_argument, Wrap(piece.y, y + image * g.out_h * g.out_w * g.out_c)},
-               {DNNL_ARG_SCRATCHPAD, Wrap(piece.scratchpad, Floats(scratchpad))}});
-    });
+  const StoragePtr scratchpad = StoragePtr::Allocate(piece.scratchpad.get_size());
+  Serially(kind, [&] {
+    Execute(piece.primitive, {{x_argument, Wrap(piece.x, x)},
+                              {w_argument, Wrap(piece.w, w)},
+                              {y_argument, Wrap(piece.y, y)},
+                              {DNNL_ARG_SCRATCHPAD, Wrap(piece.scratchpad, Floats(scratchpad))}});
   });
 }
 
-int64_t InputSize(const Conv2dGeometry& g) { return g.batch * g.in_h * g.in_w * g.in_c; }
-int64_t OutputSize(const Conv2dGeometry& g) { return g.batch * g.out_h * g.out_w * g.out_c; }
+int64_t InputImage(const Conv2dGeometry& g) { return g.in_h * g.in_w * g.in_c; }
+int64_t OutputImage(const Conv2dGeometry& g) { return g.out_h * g.out_w * g.out_c; }
 int64_t KernelSize(const Conv2dGeometry& g) {
   return g.kernel_h * g.kernel_w * (g.in_c / g.groups) * g.out_c;
 }
 bool IsEmpty(const Conv2dGeometry& g) {
-  return InputSize(g) == 0 || OutputSize(g) == 0 || KernelSize(g) == 0;
+  return g.batch * InputImage(g) == 0 || g.batch * OutputImage(g) == 0 || KernelSize(g) == 0;
 }
 
-void ReadKernel(Kind kind, const Conv2dGeometry& g, const float* x, const float* w,
-                const float* y) {
-  const std::shared_ptr<const Plan> plan = Serially(kind, [&] { return FindPlan(kind, g); });
-  StoragePtr packed;
-  if (plan->reorder) {
-    packed = StoragePtr::Allocate(plan->smaller.w.get_size());
-    Reorder(kind, *plan, plan->plain_w, w, plan->smaller.w, Floats(packed));
-    w = Floats(packed);
+// The kernel in the format that a plan reads.
+class PackedKernel {
+ public:
+  PackedKernel(Kind kind, const Plan& plan, const float* w) : w_(w) {
+    if (!plan.reorder) return;
+    packed_ = StoragePtr::Allocate(plan.smaller.w.get_size());
+    Reorder(kind, plan, plan.plain_w, w, plan.smaller.w, Floats(packed_));
+    w_ = Floats(packed_);
   }
-  RunPieces(
-      kind, g, *plan, x, [&](int64_t) { return w; }, y);
-}
+  const float* get() const { return w_; }
+
+ private:
+  StoragePtr packed_;
+  const float* w_;
+};
+
+// The gradients of the kernel by each piece, and their sum.
+class KernelGradients {
+ public:
+  KernelGradients(const Plan& plan, float* dw)
+      : plan_(plan),
+        size_(static_cast<int64_t>(plan.smaller.w.get_size() / sizeof(float))),
+        dw_(dw),
+        first_(dw) {
+    if (!plan.reorder && plan.pieces == 1) return;
+    partial_ = AllocateFloats(plan.pieces * size_);
+    first_ = Floats(partial_);
+  }
+  float* of_piece(int64_t i) const { return first_ + i * size_; }
+
+  // Adds up the pieces in their order. The sum goes where the first one is, or to dw if that is the
+  // end.
+  void Finish() const {
+    float* const sum = plan_.reorder ? first_ : dw_;
+    constexpr int64_t kBlock = 2048;
+    if (plan_.pieces > 1) {
+      ParallelFor((size_ + kBlock - 1) / kBlock, [&](int64_t block) {
+        const int64_t begin = block * kBlock, length = std::min(kBlock, size_ - begin);
+        for (int64_t piece = 1; piece < plan_.pieces; ++piece) {
+          const float* const left = piece == 1 ? first_ + begin : sum + begin;
+          const float* const right = of_piece(piece) + begin;
+          float* const out = sum + begin;
+#pragma omp simd
+          for (int64_t i = 0; i < length; ++i) out[i] = left[i] + right[i];
+        }
+      });
+    }
+    if (plan_.reorder) {
+      Reorder(Kind::kKernelGradient, plan_, plan_.smaller.w, sum, plan_.plain_w, dw_);
+    }
+  }
+
+ private:
+  const Plan& plan_;
+  int64_t size_;
+  float* dw_;
+  StoragePtr partial_;
+  float* first_;
+};
 
 }  // namespace
 
+void Conv2dForwardPieces(
+    const Conv2dGeometry& g, const float* x, const float* w, float* y,
+    absl::FunctionRef<void(int64_t first, int64_t images, float* y_piece)> use) {
+  const std::shared_ptr<const Plan> plan = FindPlan(Kind::kForward, g);
+  const PackedKernel kernel(Kind::kForward, *plan, w);
+  ParallelFor(plan->pieces, [&](int64_t i) {
+    const int64_t first = plan->first_image(i), images = plan->images(i);
+    const StoragePtr own = y ? StoragePtr() : AllocateFloats(images * OutputImage(g));
+    float* const y_piece = y ? y + first * OutputImage(g) : Floats(own);
+    RunPiece(Kind::kForward, plan->piece(i), x + first * InputImage(g), kernel.get(), y_piece);
+    use(first, images, y_piece);
+  });
+}
+
+void Conv2dBackwardPieces(
+    const Conv2dGeometry& g, const float* x, const float* w, float* dx, float* dw,
+    absl::FunctionRef<void(int64_t first, int64_t images, float* dy_piece)> make) {
+  // One set of pieces for both, so that each is made once.
+  const int64_t pieces = NumPieces(dw ? Kind::kKernelGradient : Kind::kInputGradient, g);
+  std::shared_ptr<const Plan> input_plan, kernel_plan;
+  std::optional<PackedKernel> kernel;
+  std::optional<KernelGradients> gradients;
+  if (dx) {
+    input_plan = FindPlan(Kind::kInputGradient, g, pieces);
+    kernel.emplace(Kind::kInputGradient, *input_plan, w);
+  }
+  if (dw) {
+    kernel_plan = FindPlan(Kind::kKernelGradient, g, pieces);
+    gradients.emplace(*kernel_plan, dw);
+  }
+  const Plan& plan = dw ? *kernel_plan : *input_plan;
+  ParallelFor(pieces, [&](int64_t i) {
+    const int64_t first = plan.first_image(i), images = plan.images(i);
+    const StoragePtr dy = AllocateFloats(images * OutputImage(g));
+    make(first, images, Floats(dy));
+    const int64_t offset = first * InputImage(g);
+    if (dx) {
+      RunPiece(Kind::kInputGradient, input_plan->piece(i), dx + offset, kernel->get(), Floats(dy));
+    }
+    if (dw) {
+      RunPiece(Kind::kKernelGradient, plan.piece(i), x + offset, gradients->of_piece(i),
+               Floats(dy));
+    }
+  });
+  if (dw) gradients->Finish();
+}
+
 void Conv2dForward(const Conv2dGeometry& g, const float* x, const float* w, float* y) {
-  if (IsEmpty(g)) return std::fill_n(y, OutputSize(g), 0.0f), void();
-  ReadKernel(Kind::kForward, g, x, w, y);
+  if (IsEmpty(g)) return std::fill_n(y, g.batch * OutputImage(g), 0.0f), void();
+  Conv2dForwardPieces(g, x, w, y, [](int64_t, int64_t, float*) {});
 }
 
 void Conv2dInputGradient(const Conv2dGeometry& g, const float* dy, const float* w, float* dx) {
-  if (IsEmpty(g)) return std::fill_n(dx, InputSize(g), 0.0f), void();
-  ReadKernel(Kind::kInputGradient, g, dx, w, dy);
+  if (IsEmpty(g)) return std::fill_n(dx, g.batch * InputImage(g), 0.0f), void();
+  constexpr Kind kKind = Kind::kInputGradient;
+  const std::shared_ptr<const Plan> plan = FindPlan(kKind, g);
+  const PackedKernel kernel(kKind, *plan, w);
+  ParallelFor(plan->pieces, [&](int64_t i) {
+    const int64_t first = plan->first_image(i);
+    RunPiece(kKind, plan->piece(i), dx + first * InputImage(g), kernel.get(),
+             dy + first * OutputImage(g));
+  });
 }
 
 void Conv2dKernelGradient(const Conv2dGeometry& g, const float* x, const float* dy, float* dw) {
   if (IsEmpty(g)) return std::fill_n(dw, KernelSize(g), 0.0f), void();
   constexpr Kind kKind = Kind::kKernelGradient;
-  const std::shared_ptr<const Plan> plan = Serially(kKind, [&] { return FindPlan(kKind, g); });
-  const auto size = static_cast<int64_t>(plan->smaller.w.get_size() / sizeof(float));
-  const bool direct = !plan->reorder && plan->pieces == 1;
-  const StoragePtr partial = StoragePtr::Allocate(direct ? 0 : plan->pieces * size * sizeof(float));
-  float* const first = direct ? dw : Floats(partial);
-  RunPieces(
-      kKind, g, *plan, x, [&](int64_t piece) { return first + piece * size; }, dy);
-
-  // The sum over pieces, in their order, goes where the first one is, or to dw if that is the end.
-  float* const sum = plan->reorder ? first : dw;
-  constexpr int64_t kBlock = 2048;
-  if (plan->pieces > 1) {
-    ParallelFor((size + kBlock - 1) / kBlock, [&](int64_t block) {
-      const int64_t begin = block * kBlock, length = std::min(kBlock, size - begin);
-      for (int64_t piece = 1; piece < plan->pieces; ++piece) {
-        const float* const left = piece == 1 ? first + begin : sum + begin;
-        const float* const right = first + piece * size + begin;
-        float* const out = sum + begin;
-#pragma omp simd
-        for (int64_t i = 0; i < length; ++i) out[i] = left[i] + right[i];
-      }
-    });
-  }
-  if (plan->reorder) Reorder(kKind, *plan, plan->smaller.w, sum, plan->plain_w, dw);
+  const std::shared_ptr<const Plan> plan = FindPlan(kKind, g);
+  const KernelGradients gradients(*plan, dw);
+  ParallelFor(plan->pieces, [&](int64_t i) {
+    const int64_t first = plan->first_image(i);
+    RunPiece(kKind, plan->piece(i), x + first * InputImage(g), gradients.of_piece(i),
+             dy + first * OutputImage(g));
+  });
+  gradients.Finish();
 }
 
 }  // namespace wengert

@@ -1,0 +1,66 @@
+#include "autograd/pattern.h"
+
+#include <algorithm>
+
+#include "autograd/accumulate.h"
+#include "autograd/record.h"
+
+namespace wengert::internal {
+
+bool Chain::Down(size_t input) {
+  const Variable& edge = node_->inputs()[input];
+  if (!edge.defined() || edge.index() != 0) return false;
+  Node* node = edge.node();
+  if (node->leaf() || node->references != 1 || edge.output().defined()) return false;
+  bool requires_grad = false;
+  for (const Variable& v : node->inputs()) {
+    if (!v.defined()) return false;  // it let go of them
+    requires_grad |= v.requires_grad();
+  }
+  // What was recorded without gradients, or comes of a gradient without a graph, is not to get them
+  // from a composite that requires some.
+  if (node_->requires_grad() &&
+      (node->requires_grad() != requires_grad || (node->flags & Node::kWithoutGraph))) {
+    return false;
+  }
+  if (node_ == &last_) below_ = node;
+  node_ = node;
+  return true;
+}
+
+bool Chain::MayRead(VariableSpan inputs) const {
+  return std::all_of(inputs.begin(), inputs.end(), [&](const Variable& input) {
+    return input.node()->sequence < below_->sequence;
+  });
+}
+
+void Chain::Link(Node* composite) {
+  // BeginRecord prefers the line of a layer that is recording right now.
+  composite->file = node_->file;
+  composite->line = node_->line;
+  composite->sequence = below_->sequence;
+  composite->flags = last_.flags & (Node::kRequiresGrad | Node::kWithoutGraph);
+  if (below_->pending_slot) PendingList::Get().Replace(below_, composite);
+
+  // An alias has one output, one input and no attributes, so it fits where the op was.
+  if (last_.op->destroy_attributes) last_.op->destroy_attributes(last_.attributes());
+  last_.DropInputs();  // frees the chain
+  for (int o = 1; o < last_.num_outputs; ++o) last_.outputs()[o].~Tensor();
+  last_.op = AliasTable();
+  last_.num_outputs = last_.num_public = 1;
+  last_.num_inputs = 1;
+  new (const_cast<Variable*>(last_.input_data())) Variable(Variable::Adopt(composite));
+}
+
+void FindCompositeAt(Node& last) {
+  last.flags |= Node::kSettled;
+  if (!thread_state.find_composites || thread_state.anomaly || Eager()) return;
+  if (last.outputs()[0].defined()) return;
+  for (const Variable& input : last.inputs()) {
+    if (!input.defined()) return;
+  }
+  Chain chain(last);
+  last.op->match(chain);
+}
+
+}  // namespace wengert::internal
