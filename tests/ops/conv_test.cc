@@ -13,7 +13,6 @@
 #include "autograd/grad.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ops/kernels/conv_direct.h"
 #include "ops/ops.h"
 #include "tensor/parallel.h"
 #include "tests/ops/kernel_test.h"
@@ -142,40 +141,18 @@ TEST_F(ConvTest, RandomGeometriesMatchLoops) {
 }
 
 // The direct kernels: every remainder of a row and of a vector, several images a task.
-TEST_F(ConvTest, OneChannelMatchesLoops) {
+TEST_F(ConvTest, FewChannelsMatchLoops) {
   Random random(2);
   for (int trial = 0; trial < 120 && !HasFatalFailure(); ++trial) {
     UseTargets(targets_[trial % targets_.size()]);
-    const Shape k{random.Int(1, 5), random.Int(1, 5), 1, random.Int(8, trial % 8 == 0 ? 100 : 40)};
+    const int64_t in = random.Int(1, trial % 2 == 0 ? 1 : 4);
+    const Shape k{random.Int(1, 5), random.Int(1, 5), in, random.Int(8, trial % 8 == 0 ? 100 : 40)};
     const int64_t top = random.Int(0, 2), bottom = random.Int(0, 2);
     const int64_t left = random.Int(0, 2), right = random.Int(0, 2);
-    const Shape x{random.Int(1, 4), random.Int(k[0], 9), random.Int(k[1], 20), 1};
+    const Shape x{random.Int(1, 4), random.Int(k[0], 9), random.Int(k[1], 20), in};
     const Shape y{x[0], x[1] + top + bottom - k[0] + 1, x[2] + left + right - k[1] + 1, k[3]};
     Check(x, k, y, {.padding = {Padding::kExplicit, top, left, bottom, right}}, top, left, random);
   }
-}
-
-TEST(DirectConvTest, TakesOneDenseChannelOnly) {
-  const Conv2dGeometry g{.batch = 128,
-                         .in_h = 28,
-                         .in_w = 28,
-                         .in_c = 1,
-                         .out_h = 26,
-                         .out_w = 26,
-                         .out_c = 32,
-                         .kernel_h = 3,
-                         .kernel_w = 3};
-  EXPECT_TRUE(PrefersDirect(g));
-  const auto prefers = [&](auto change) {
-    Conv2dGeometry changed = g;
-    change(changed);
-    return PrefersDirect(changed);
-  };
-  EXPECT_FALSE(prefers([](Conv2dGeometry& c) { c.in_c = 2; }));
-  EXPECT_FALSE(prefers([](Conv2dGeometry& c) { c.stride_w = 2; }));
-  EXPECT_FALSE(prefers([](Conv2dGeometry& c) { c.dilation_h = 2; }));
-  EXPECT_FALSE(prefers([](Conv2dGeometry& c) { c.batch = 0; }));
-  EXPECT_FALSE(prefers([](Conv2dGeometry& c) { c.out_c = 3; }));
 }
 
 // Large enough for several tasks in each kernel; integers, so that every order of sums is exact.
