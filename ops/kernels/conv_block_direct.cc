@@ -23,8 +23,9 @@
 namespace wengert {
 namespace {
 
-constexpr int64_t kMaxInputChannels = 4;  // beyond, and for larger kernels or fewer outputs, oneDNN
-constexpr int64_t kMinOutputChannels = 8;  // is as fast or faster
+// Beyond these oneDNN is as fast or faster.
+constexpr int64_t kMaxInputChannels = 4;
+constexpr int64_t kMinOutputChannels = 8;
 constexpr int64_t kMaxTaps = 25;
 
 struct Operands {
@@ -294,8 +295,8 @@ HWY_EXPORT(ForwardOnTarget);
 bool PrefersDirectBlock(const ConvBlockGeometry& block) {
   const Conv2dGeometry& g = block.conv;
   const int64_t least = block.pool ? 2 : 1;
-  return g.in_c >= 1 && g.in_c <= kMaxInputChannels && g.groups == 1 && g.stride_h == 1 &&
-         g.stride_w == 1 && g.dilation_h == 1 && g.dilation_w == 1 &&
+  return g.in_c >= 1 && g.in_c <= (block.pool ? kMaxInputChannels : 1) && g.groups == 1 &&
+         g.stride_h == 1 && g.stride_w == 1 && g.dilation_h == 1 && g.dilation_w == 1 &&
          g.out_c >= kMinOutputChannels && g.kernel_h * g.kernel_w <= kMaxTaps &&
          g.batch * g.in_h * g.in_w > 0 && g.out_h >= least && g.out_w >= least;
 }

@@ -9,14 +9,17 @@
 
 namespace wengert {
 
-// True for the geometries that the functions below take: one to four input channels, one group,
-// stride 1, dilation 1, any padding, nothing empty, 8 output channels or more and 25 taps or fewer.
-// Padding is multiplied like any zero: by an infinite weight it gives NaN.
+// Whether the functions below are the fastest for a geometry: for one input channel, or with
+// pooling for up to four, and 8 output channels or more.
 bool PrefersDirectBlock(const ConvBlockGeometry& g);
 
-// As ConvBlockForward and ConvBlockBackward of conv_block.h, with the bits of the ops one by one:
-// without bias, relu and pool they are the convolution and its gradients. Same bits for any number
-// of threads.
+// As ConvBlockForward and ConvBlockBackward of conv_block.h. They take any number of input channels
+// up to four, 8 output channels or more, one group, 25 taps or fewer, stride 1, dilation 1, any
+// padding, and nothing empty; no memory is read past its end. Padding is multiplied like any zero:
+// by an infinite weight it gives NaN.
+//
+// Without bias, relu and pool they are the convolution and its gradients, and with them y has the
+// bits of the ops one by one. Same bits for any number of threads.
 void DirectBlockForward(const ConvBlockGeometry& g, const float* x, const float* w,
                         const float* bias, float* y, uint8_t* winners);
 void DirectBlockBackward(const ConvBlockGeometry& g, const float* x, const float* w, const float* y,

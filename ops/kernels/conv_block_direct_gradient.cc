@@ -21,6 +21,7 @@
 // clang-format on
 #include "hwy/highway.h"
 #include "ops/kernels/direct-inl.h"
+#include "ops/kernels/direct_values-inl.h"
 
 #ifndef WENGERT_CONV_BLOCK_DIRECT_GRADIENT_ONCE_
 #define WENGERT_CONV_BLOCK_DIRECT_GRADIENT_ONCE_
@@ -47,7 +48,6 @@ struct TapTriples {
   int64_t stride;  // with room for a last vector
 };
 
-constexpr int64_t kSpareValues = 2;   // that the last three of a row may reach
 constexpr int64_t kMaxTriples = 100;  // of 25 taps and four channels
 
 // Rows of results with their gradients, from some channel on.
@@ -58,17 +58,10 @@ struct Results {
   const uint8_t* winners;  // read with pooling
 };
 
-// The input values below them, [rows, in_c, width]: one float, or with pooling two, for the pixel
-// below too.
-struct Values {
-  const float* data;
-  int64_t in_c, width;
-};
-
 // How many rows of results are summed in float, before their sums are added up. Where they are read
 // for several groups of taps, they stay in the L1 cache.
 int64_t MostRows(const DirectSizes& s, const TapTriples& triples) {
-  constexpr int64_t kResults = 1024, kChannels = 6144;
+  constexpr int64_t kResults = 1024, kChannels = 3072;
   const int64_t size = triples.count > 3 ? std::min(kResults, kChannels / s.out_c) : kResults;
   return std::clamp<int64_t>(size / s.cols, 1, s.rows);
 }
@@ -107,62 +100,6 @@ HWY_INLINE hn::Vec<D> LookUp(D d, const float* window, hn::Vec<hn::Rebind<int32_
   return hn::BitCast(d, hn::TableLookupBytes(hn::BitCast(di, hn::LoadDup128(d, window)), winners));
 }
 #endif
-
-// Lays one channel's row of `width` pixels out as Values, beside the row below it with pooling.
-void CopyRow(const float* x, const float* below, int64_t in_c, int64_t width, float* values) {
-  const hn::ScalableTag<float> d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  if (in_c == 1 && below && width >= lanes) {
-    for (int64_t i = 0; i < width; i += lanes) {
-      const int64_t at = std::min(i, width - lanes);
-      hn::StoreInterleaved2(hn::LoadU(d, x + at), hn::LoadU(d, below + at), d, values + 2 * at);
-    }
-  } else if (below) {
-    for (int64_t i = 0; i < width; ++i) {
-      values[2 * i] = x[i * in_c], values[2 * i + 1] = below[i * in_c];
-    }
-  } else {
-    for (int64_t i = 0; i < width; ++i) values[i] = x[i * in_c];
-  }
-}
-
-// x: [rows, width, in_c]. With pooling the last row has none below, and is left out.
-void CopyRows(const float* x, int64_t rows, int64_t width, int64_t in_c, bool pool, float* values) {
-  const int64_t x_width = width * in_c, size = pool ? 2 : 1;
-  for (int64_t row = 0; row < (pool ? rows - 1 : rows); ++row, x += x_width) {
-    for (int64_t i = 0; i < in_c; ++i, values += width * size) {
-      CopyRow(x + i, pool ? x + x_width + i : nullptr, in_c, width, values);
-    }
-  }
-  std::fill_n(values, size * kSpareValues, 0.0f);
-}
-
-// The values below ranges of a task.
-class ValueRows {
- public:
-  ValueRows(const ConvBlockGeometry& g, const float* x, int64_t most_rows)
-      : s_(g),
-        width_(s_.width / s_.in_c),
-        padded_(g, x, most_rows, InPlace(g) && g.conv.kernel_w % 3 != 0 ? kSpareValues : 0) {
-    if (InPlace(g)) return;
-    const int64_t size = s_.input_rows(most_rows) * s_.width + kSpareValues;
-    values_ = StoragePtr::Allocate(s_.step * size * sizeof(float));
-  }
-  Values Below(const RowRange& range) const {
-    const float* const rows = padded_.Below(range);
-    if (!values_) return {rows, s_.in_c, width_};
-    float* const values = reinterpret_cast<float*>(values_->data());
-    CopyRows(rows, s_.input_rows(range.count()), width_, s_.in_c, s_.step == 2, values);
-    return {values, s_.in_c, width_};
-  }
-
- private:
-  static bool InPlace(const ConvBlockGeometry& g) { return g.conv.in_c == 1 && !g.pool; }
-  DirectSizes s_;
-  int64_t width_;
-  PaddedRows padded_;
-  StoragePtr values_;
-};
 
 template <bool kHasPool, bool kHasRelu, bool kSumsResults>
 struct KindOf {
@@ -225,7 +162,9 @@ HWY_NOINLINE void AddTaps(D d, const Results r, const Values values, const int64
   }
   const auto add = [&](const hn::Vec<D>& sum, float* total)
                        HWY_ATTR { hn::StoreU(hn::Add(hn::LoadU(d, total), sum), d, total); };
+  HWY_UNROLL(2)
   for (int v = 0; v < kVectors; ++v) {
+    HWY_UNROLL(9)
     for (int t = 0; t < kTaps; ++t) add(sums[t][v], totals + t * stride + v * lanes);
     if (Kind::kSums && bias_total) add(bias_sums[v], bias_total + v * lanes);
   }
