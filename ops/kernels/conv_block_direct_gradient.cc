@@ -19,6 +19,7 @@
 // clang-format off
 #include "hwy/foreach_target.h"
 // clang-format on
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "ops/kernels/direct-inl.h"
 #include "ops/kernels/direct_values-inl.h"
@@ -123,6 +124,7 @@ HWY_NOINLINE void AddTaps(D d, const Results r, const Values values, const int64
     HWY_UNROLL(9)
     for (int t = 0; t < kTaps; ++t) sums[t][v] = hn::Zero(d);
   }
+  constexpr int64_t kAhead = 1024;  // floats: what is read next is on its way
   const int64_t row_step = kStep * values.in_c * values.width * kSize;
   int64_t at = 0;
   for (int64_t row = 0; row < r.rows; ++row) {
@@ -137,6 +139,8 @@ HWY_NOINLINE void AddTaps(D d, const Results r, const Values values, const int64
       HWY_UNROLL(2)
       for (int v = 0; v < kVectors; ++v) {
         dy[v] = hn::LoadU(d, r.dy + at + v * lanes);
+        hwy::Prefetch(r.dy + at + v * lanes + kAhead);
+        if (Kind::kRelu) hwy::Prefetch(r.y + at + v * lanes + kAhead);
         if constexpr (Kind::kRelu) {
           const auto active = hn::Gt(hn::LoadU(d, r.y + at + v * lanes), hn::Zero(d));
           dy[v] = hn::IfThenElseZero(active, dy[v]);
