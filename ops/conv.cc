@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "autograd/op.h"
-#include "ops/kernels/conv_direct.h"
+#include "ops/kernels/conv_block_direct.h"
 #include "ops/kernels/onednn.h"
 #include "ops/ops.h"
 #include "ops/patterns.h"
@@ -139,7 +139,10 @@ struct Conv2dOp : Op<Conv2dOp> {
   void Forward(TensorSpan in, Tensor& y) const {
     OnDense(in, y, [&]<class T>(const T* x, const T* w, T* out) {
       if constexpr (std::is_same_v<T, float>) {
-        if (PrefersDirect(geometry)) return DirectConv2dForward(geometry, x, w, out);
+        const ConvBlockGeometry block = {.conv = geometry};
+        if (PrefersDirectBlock(block)) {
+          return DirectBlockForward(block, x, w, nullptr, out, nullptr);
+        }
       }
       Conv2dForward(geometry, x, w, out);
     });
@@ -186,7 +189,11 @@ struct Conv2dKernelGradientOp : Op<Conv2dKernelGradientOp> {
   void Forward(TensorSpan in, Tensor& dw) const {
     OnDense(in, dw, [&]<class T>(const T* x, const T* dy, T* out) {
       if constexpr (std::is_same_v<T, float>) {
-        if (PrefersDirect(geometry)) return DirectConv2dKernelGradient(geometry, x, dy, out);
+        const ConvBlockGeometry block = {.conv = geometry};
+        if (PrefersDirectBlock(block)) {
+          return DirectBlockBackward(block, x, nullptr, nullptr, nullptr, dy, nullptr, out,
+                                     nullptr);
+        }
       }
       Conv2dKernelGradient(geometry, x, dy, out);
     });

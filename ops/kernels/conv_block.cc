@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "ops/kernels/conv_direct.h"
+#include "ops/kernels/conv_block_direct.h"
 #include "tensor/parallel.h"
 #include "tensor/pool.h"
 
@@ -176,23 +176,6 @@ HWY_EXPORT(ExpandOnTarget);
 
 float* Floats(const StoragePtr& storage) { return reinterpret_cast<float*>(storage->data()); }
 
-// The pieces of the direct kernels, by shape: 10 us or more of work, and little enough to stay in
-// cache.
-struct DirectPieces {
-  explicit DirectPieces(const Conv2dGeometry& conv)
-      : batch(conv.batch),
-        step(500'000 / (conv.out_h * conv.out_w * conv.out_c * conv.kernel_h * conv.kernel_w) + 1) {
-  }
-  int64_t count() const { return (batch + step - 1) / step; }
-  int64_t images(int64_t i) const { return std::min(step, batch - i * step); }
-  int64_t batch, step;
-};
-
-Conv2dGeometry WithBatch(Conv2dGeometry conv, int64_t batch) {
-  conv.batch = batch;
-  return conv;
-}
-
 void GeneralForward(const ConvBlockGeometry& g, const float* x, const float* w, const float* bias,
                     float* y, uint8_t* winners) {
   const int64_t z_image = g.conv.out_h * g.conv.out_w * g.conv.out_c, y_image = ResultImage(g);
@@ -204,39 +187,7 @@ void GeneralForward(const ConvBlockGeometry& g, const float* x, const float* w, 
     }
   };
   // Without pooling a piece is finished where it is.
-  if (!PrefersDirect(g.conv)) {
-    return Conv2dForwardPieces(g.conv, x, w, g.pool ? nullptr : y, finish);
-  }
-  const DirectPieces pieces(g.conv);
-  ParallelFor(pieces.count(), [&](int64_t i) {
-    const int64_t first = i * pieces.step, images = pieces.images(i);
-    const StoragePtr own =
-        g.pool ? StoragePtr::Allocate(images * z_image * sizeof(float)) : StoragePtr();
-    float* const z = g.pool ? Floats(own) : y + first * z_image;
-    DirectConv2dForward(WithBatch(g.conv, images), x + first * g.conv.in_h * g.conv.in_w, w, z);
-    finish(first, images, z);
-  });
-}
-
-using MakePiece = absl::FunctionRef<void(int64_t first, int64_t images, float* dz)>;
-
-void DirectKernelGradient(const Conv2dGeometry& conv, const float* x, float* dw, MakePiece make) {
-  const DirectPieces pieces(conv);
-  const int64_t size = conv.kernel_h * conv.kernel_w * conv.out_c;
-  const int64_t z_image = conv.out_h * conv.out_w * conv.out_c;
-  const StoragePtr partial = StoragePtr::Allocate(pieces.count() * size * sizeof(float));
-  ParallelFor(pieces.count(), [&](int64_t i) {
-    const int64_t first = i * pieces.step, images = pieces.images(i);
-    const StoragePtr dz = StoragePtr::Allocate(images * z_image * sizeof(float));
-    make(first, images, Floats(dz));
-    DirectConv2dKernelGradient(WithBatch(conv, images), x + first * conv.in_h * conv.in_w,
-                               Floats(dz), Floats(partial) + i * size);
-  });
-  for (int64_t k = 0; k < size; ++k) {
-    double sum = 0;
-    for (int64_t i = 0; i < pieces.count(); ++i) sum += Floats(partial)[i * size + k];
-    dw[k] = static_cast<float>(sum);
-  }
+  Conv2dForwardPieces(g.conv, x, w, g.pool ? nullptr : y, finish);
 }
 
 void GeneralBackward(const ConvBlockGeometry& g, const float* x, const float* w, const float* y,
@@ -254,13 +205,8 @@ void GeneralBackward(const ConvBlockGeometry& g, const float* x, const float* w,
        dz ? dz + (i - first) * z_image : nullptr, sums_wanted ? &sums[i * conv.out_c] : nullptr);
     }
   };
-  const bool direct = dw && PrefersDirect(conv);
-  if (direct) {
-    DirectKernelGradient(conv, x, dw, expand);
-    sums_wanted = false;
-  }
-  if (dx || (dw && !direct)) {
-    Conv2dBackwardPieces(conv, x, w, dx, direct ? nullptr : dw, expand);
+  if (dx || dw) {
+    Conv2dBackwardPieces(conv, x, w, dx, dw, expand);
     sums_wanted = false;
   }
   if (!dbias) return;
@@ -278,12 +224,14 @@ void GeneralBackward(const ConvBlockGeometry& g, const float* x, const float* w,
 
 void ConvBlockForward(const ConvBlockGeometry& g, const float* x, const float* w, const float* bias,
                       float* y, uint8_t* winners) {
+  if (PrefersDirectBlock(g)) return DirectBlockForward(g, x, w, bias, y, winners);
   GeneralForward(g, x, w, bias, y, winners);
 }
 
 void ConvBlockBackward(const ConvBlockGeometry& g, const float* x, const float* w, const float* y,
                        const uint8_t* winners, const float* dy, float* dx, float* dw,
                        float* dbias) {
+  if (PrefersDirectBlock(g)) return DirectBlockBackward(g, x, w, y, winners, dy, dx, dw, dbias);
   GeneralBackward(g, x, w, y, winners, dy, dx, dw, dbias);
 }
 

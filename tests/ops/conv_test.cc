@@ -13,7 +13,6 @@
 #include "autograd/grad.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ops/kernels/conv_direct.h"
 #include "ops/ops.h"
 #include "tensor/parallel.h"
 #include "tests/ops/kernel_test.h"
@@ -153,29 +152,6 @@ TEST_F(ConvTest, OneChannelMatchesLoops) {
     const Shape y{x[0], x[1] + top + bottom - k[0] + 1, x[2] + left + right - k[1] + 1, k[3]};
     Check(x, k, y, {.padding = {Padding::kExplicit, top, left, bottom, right}}, top, left, random);
   }
-}
-
-TEST(DirectConvTest, TakesOneDenseChannelOnly) {
-  const Conv2dGeometry g{.batch = 128,
-                         .in_h = 28,
-                         .in_w = 28,
-                         .in_c = 1,
-                         .out_h = 26,
-                         .out_w = 26,
-                         .out_c = 32,
-                         .kernel_h = 3,
-                         .kernel_w = 3};
-  EXPECT_TRUE(PrefersDirect(g));
-  const auto prefers = [&](auto change) {
-    Conv2dGeometry changed = g;
-    change(changed);
-    return PrefersDirect(changed);
-  };
-  EXPECT_FALSE(prefers([](Conv2dGeometry& c) { c.in_c = 2; }));
-  EXPECT_FALSE(prefers([](Conv2dGeometry& c) { c.stride_w = 2; }));
-  EXPECT_FALSE(prefers([](Conv2dGeometry& c) { c.dilation_h = 2; }));
-  EXPECT_FALSE(prefers([](Conv2dGeometry& c) { c.batch = 0; }));
-  EXPECT_FALSE(prefers([](Conv2dGeometry& c) { c.out_c = 3; }));
 }
 
 // Large enough for several tasks in each kernel; integers, so that every order of sums is exact.
