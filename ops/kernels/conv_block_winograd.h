@@ -18,6 +18,12 @@ namespace wengert {
 void WinogradBlockForward(const ConvBlockGeometry& g, const float* x, const float* w,
                           const float* bias, float* y, uint8_t* winners);
 
+// Takes the same, with pooling. Terms of a sum that are 0 for certain are left out, unless they
+// meet an infinity or NaN.
+void WinogradBlockBackward(const ConvBlockGeometry& g, const float* x, const float* w,
+                           const float* y, const uint8_t* winners, const float* dy, float* dx,
+                           float* dw, float* dbias);
+
 }  // namespace wengert
 
 #endif  // WENGERT_OPS_KERNELS_CONV_BLOCK_WINOGRAD_H_
