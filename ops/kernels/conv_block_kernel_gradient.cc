@@ -197,7 +197,8 @@ void SortTerms(const Cut& cut, const PooledGradient& from, int64_t begin, int64_
   const hn::Rebind<uint8_t, DF> d_byte;
   const VF zero = hn::Zero(d);
   const auto one = hn::Set(di, 1), width = hn::Set(di, static_cast<int32_t>(cut.width));
-  const auto max = hn::Set(di, static_cast<int32_t>(max_terms));
+  // The place of each lane's first term.
+  const auto first_place = hn::Mul(hn::Iota(di, 0), hn::Set(di, static_cast<int32_t>(max_terms)));
   std::fill_n(counts, kListedChannels, 0);
   int64_t window = cut.WindowOfBand(begin);
   for (int64_t band = begin; band < end; ++band) {
@@ -219,9 +220,9 @@ void SortTerms(const Cut& cut, const PooledGradient& from, int64_t begin, int64_
         HWY_ALIGN Term found[kLanes];
         hn::StoreInterleaved2(pixel, hn::BitCast(di, dy), di, reinterpret_cast<int32_t*>(found));
         const auto count = hn::Load(di, counts + c);
-        const auto lane = hn::Iota(di, static_cast<int32_t>(c));
         HWY_ALIGN int32_t places[kLanes];
-        hn::Store(hn::Add(hn::Mul(lane, max), count), di, places);
+        const auto vector_place = hn::Set(di, static_cast<int32_t>(c * max_terms));
+        hn::Store(hn::Add(hn::Add(first_place, vector_place), count), di, places);
         const auto none = hn::RebindMask(di, hn::Eq(dy, zero));
         hn::Store(hn::Add(count, hn::IfThenZeroElse(none, one)), di, counts + c);
         if (left == kLanes) {

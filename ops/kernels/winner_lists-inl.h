@@ -46,6 +46,7 @@ inline void ListWinners(const PooledGradient& from, int64_t window, int64_t wind
   const hn::Rebind<uint8_t, decltype(d)> d_byte;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto zero = hn::Zero(d);
+  const auto lane = hn::Iota(di, 0);  // goes through memory: not in the loop
   HWY_ALIGN int32_t pixels[kListedChannels];
   int32_t* next = indices;
   *starts++ = 0;
@@ -61,7 +62,8 @@ inline void ListWinners(const PooledGradient& from, int64_t window, int64_t wind
     for (int32_t p = 0; p < 4; ++p) {
       for (int64_t c = 0; c < channels; c += lanes) {
         const auto wins = hn::Eq(hn::Load(di, pixels + c), hn::Set(di, p));
-        hn::StoreU(hn::Compress(hn::Iota(di, static_cast<int32_t>(c)), wins), di, next);
+        hn::StoreU(hn::Compress(hn::Add(lane, hn::Set(di, static_cast<int32_t>(c))), wins), di,
+                   next);
         next += hn::CountTrue(di, wins);
       }
       *starts++ = static_cast<int32_t>(next - indices);
