@@ -8,6 +8,7 @@
 #include "autograd/modes.h"
 #include "autograd/op.h"
 #include "autograd/parameter.h"
+#include "autograd/state_update.h"
 #include "autograd/variable.h"
 #include "data/loader.h"
 #include "nn/gradient_clipping.h"
