@@ -11,6 +11,7 @@
 #include "autograd/state_update.h"
 #include "autograd/variable.h"
 #include "data/loader.h"
+#include "nn/attention.h"
 #include "nn/gradient_clipping.h"
 #include "nn/initializers.h"
 #include "nn/layers.h"
