@@ -12,6 +12,7 @@
 #include "autograd/op.h"
 #include "autograd/order.h"
 #include "autograd/record.h"
+#include "autograd/state_update.h"
 #include "autograd/thread_state.h"
 
 namespace wengert {
@@ -20,8 +21,8 @@ namespace {
 using internal::thread_state;
 
 struct Recorded {
-  Variable output;
-  uint64_t first_sequence;  // older values are captured from outside
+  std::vector<Variable> outputs;  // what f gave; then what updates of states observed
+  uint64_t first_sequence;        // older values are captured from outside
   // What the graph reads from outside: aliases of the inputs, then captured values that require
   // gradients. The node's own inputs stand in for them, in this order.
   std::vector<Variable> outside;
@@ -38,25 +39,27 @@ struct Entry {
   Node* node;
 };
 
-// The nodes inside, found from the output.
-std::vector<Entry> NodesInside(const Recorded& recorded,
+// The nodes inside, found from the outputs.
+std::vector<Entry> NodesInside(const Recorded& recorded, VariableSpan outputs,
                                absl::flat_hash_map<const Node*, Node*>& seen) {
   std::vector<Entry> nodes;
   const auto visit = [&](const Variable& v) {
     if (Inside(recorded, v) && seen.emplace(v.node(), nullptr).second) nodes.push_back({v.node()});
   };
   for (const Variable& v : recorded.outside) seen.emplace(v.node(), nullptr);
-  visit(recorded.output);
+  for (const Variable& v : outputs) visit(v);
   for (size_t i = 0; i < nodes.size(); ++i) {
     for (const Variable& input : nodes[i].node->inputs()) visit(input);
   }
   return nodes;
 }
 
-// Records the graph again with `replacements` in place of recorded.outside.
-Variable Replay(const Recorded& recorded, VariableSpan replacements) {
+// Records the graph of `outputs`, of the recorded ones, again with `replacements` in place of
+// recorded.outside.
+std::vector<Variable> Replay(const Recorded& recorded, VariableSpan outputs,
+                             VariableSpan replacements) {
   absl::flat_hash_map<const Node*, Node*> copies;
-  std::vector<Entry> nodes = NodesInside(recorded, copies);
+  std::vector<Entry> nodes = NodesInside(recorded, outputs, copies);
   std::vector<uint32_t> indices;
   internal::SequenceOrder order;
   for (const Entry& entry : nodes) order.Saw(entry.node);
@@ -83,7 +86,9 @@ Variable Replay(const Recorded& recorded, VariableSpan replacements) {
     made.push_back(internal::EndRecord(copy));
     copies[node] = copy.node;
   }
-  return replaced(recorded.output);
+  std::vector<Variable> results;
+  for (const Variable& v : outputs) results.push_back(replaced(v));
+  return results;
 }
 
 // Marks `output` and what it was computed from, down to nodes older than `first`, as not to be
@@ -111,14 +116,21 @@ struct CheckpointOp : Op<CheckpointOp> {
 
   std::shared_ptr<const Recorded> recorded;
 
-  Spec Infer(VariableSpan) const { return {recorded->output.shape(), recorded->output.dtype()}; }
-  void Forward(TensorSpan x, Tensor& y) const {
+  Specs Infer(VariableSpan) const {
+    Specs specs;
+    for (const Variable& v : recorded->outputs) specs.push_back({v.shape(), v.dtype()});
+    return specs;
+  }
+  void Forward(TensorSpan x, absl::Span<Tensor> y) const {
     const NoGradGuard no_grad;
     std::vector<Variable> constants;
     for (size_t i = 0; i < x.size(); ++i) constants.push_back(Variable(x[i]));
-    y = Replay(*recorded, constants).value();
+    const std::vector<Variable> values = Replay(*recorded, recorded->outputs, constants);
+    Evaluate(values);
+    for (size_t i = 0; i < values.size(); ++i) y[i] = values[i].value();
   }
-  Gradients Vjp(VariableSpan x, const Variable&, const Variable& dy, Needs needs) const {
+  // What updates of states observed is constant: only the first output has a cotangent.
+  Gradients Vjp(VariableSpan x, VariableSpan, VariableSpan dy, Needs needs) const {
     const bool create_graph = thread_state.grad_enabled;
     const NoGradGuard with_grad(/*no_grad=*/false);
     std::vector<Variable> aliases, wanted;
@@ -127,13 +139,13 @@ struct CheckpointOp : Op<CheckpointOp> {
       if (needs[i]) wanted.push_back(aliases[i]);
     }
     const uint64_t first = thread_state.next_sequence;
-    const Variable y = Replay(*recorded, aliases);
-    std::vector<Variable> found =
-        Grad(VariableSpan(&y, 1), wanted,
-             {.cotangents = {dy}, .create_graph = create_graph, .unused = Unused::kZero});
+    const std::vector<Variable> y =
+        Replay(*recorded, VariableSpan(recorded->outputs).first(1), aliases);
+    std::vector<Variable> found = Grad(
+        y, wanted, {.cotangents = {dy[0]}, .create_graph = create_graph, .unused = Unused::kZero});
     if (!create_graph) {
       // Nothing will be differentiated through the copies again: their values need not be kept.
-      ForgetGradients(y, first);
+      ForgetGradients(y[0], first);
     }
     Gradients gradients;
     for (size_t i = 0, k = 0; i < x.size(); ++i) {
@@ -156,19 +168,23 @@ struct CheckpointOp : Op<CheckpointOp> {
 
 Variable Checkpoint(const Function& f, std::vector<Variable> inputs, SourceLocation where) {
   auto recorded = std::make_shared<Recorded>();
+  StateUpdates updates;
   {
     const EagerGuard lazy(false);  // recorded to be replayed, not to be run
     const NoGradGuard with_grad(/*no_grad=*/false);
     for (const Variable& input : inputs) recorded->outside.push_back(internal::Alias(input));
     recorded->first_sequence = thread_state.next_sequence;
-    recorded->output = f(recorded->outside);
-    if (!recorded->output.defined()) {
+    recorded->outputs.push_back(f(recorded->outside));
+    if (!recorded->outputs[0].defined()) {
       Error error("checkpoint", "the function returned an undefined Variable");
       internal::RethrowWithPlace(error, inputs, where);
     }
+    for (StateUpdates::Update& update : updates.waiting()) {
+      recorded->outputs.push_back(update.observed);
+    }
   }
   absl::flat_hash_map<const Node*, Node*> seen;
-  const std::vector<Entry> nodes = NodesInside(*recorded, seen);
+  const std::vector<Entry> nodes = NodesInside(*recorded, recorded->outputs, seen);
   const auto capture = [&](const Variable& v) {
     const auto same = [&](const Variable& other) { return other.SameAs(v); };
     if (v.requires_grad() && !Inside(*recorded, v) &&
@@ -182,15 +198,23 @@ Variable Checkpoint(const Function& f, std::vector<Variable> inputs, SourceLocat
     if (entry.node->pending_slot) internal::PendingList::Get().Remove(entry.node);
     for (const Variable& input : entry.node->inputs()) capture(input);
   }
-  capture(recorded->output);
+  for (const Variable& v : recorded->outputs) capture(v);
   const bool differentiable =
       GradEnabled() && std::any_of(inputs.begin(), inputs.end(),
                                    [](const Variable& v) { return v.requires_grad(); });
-  if (!differentiable) {  // nothing will be computed again
+  std::vector<Variable> outputs;
+  if (differentiable) {
+    const Variable y = Apply(CheckpointOp{.recorded = recorded}, VariableSpan(inputs), where);
+    outputs = Outputs(y);
+  } else {  // nothing will be computed again
     const NoGradGuard no_grad;
-    return Replay(*recorded, inputs);
+    outputs = Replay(*recorded, recorded->outputs, inputs);
   }
-  return Apply(CheckpointOp{.recorded = std::move(recorded)}, VariableSpan(inputs), where);
+  for (size_t i = 0; i < updates.waiting().size(); ++i) {
+    updates.waiting()[i].observed = outputs[1 + i];
+  }
+  updates.Release();
+  return outputs[0];
 }
 
 }  // namespace wengert

@@ -7,10 +7,20 @@
 
 namespace wengert {
 
-Parameter::Parameter(Tensor initial) : slot_(std::make_shared<Slot>()) {
+Parameter::Parameter(Tensor initial, bool trained) : slot_(std::make_shared<Slot>()) {
   slot_->shape = initial.shape();
   slot_->dtype = initial.dtype();
-  slot_->leaf = DifferentiableLeaf(std::move(initial));
+  slot_->trained = trained;
+  Bind(std::move(initial));
+}
+Parameter::Parameter(Tensor initial) : Parameter(std::move(initial), /*trained=*/true) {}
+Parameter Parameter::Untrained(Tensor initial) {
+  return Parameter(std::move(initial), /*trained=*/false);
+}
+
+void Parameter::Bind(Tensor value) {
+  slot_->leaf = slot_->trained ? DifferentiableLeaf(std::move(value), slot_->name)
+                               : NamedConstant(std::move(value), slot_->name);
 }
 
 const Parameter::Slot& Parameter::slot() const {
@@ -34,7 +44,7 @@ void Parameter::Set(const Variable& value) {
                              ToString(slot_->shape), ", not ", std::string(Name(value.dtype())),
                              ToString(value.shape())));
   }
-  slot_->leaf = DifferentiableLeaf(value.value(), slot_->name);
+  Bind(value.value());
 }
 
 Variable Parameter::Take() {
@@ -47,7 +57,7 @@ void Parameter::SetName(std::string name) {
   if (this->name() == name) return;
   Tensor value = this->value();
   slot_->name = std::make_shared<const std::string>(std::move(name));
-  slot_->leaf = DifferentiableLeaf(std::move(value), slot_->name);
+  Bind(std::move(value));
 }
 
 }  // namespace wengert

@@ -17,9 +17,13 @@ class Parameter {
  public:
   Parameter() = default;  // unset: using it throws Error
   explicit Parameter(Tensor initial);
+  // A value that no gradient trains: a layer's state, such as running statistics. It is saved and
+  // loaded as every parameter is, but Parameters(model) leaves it out.
+  static Parameter Untrained(Tensor initial);
 
   bool defined() const { return slot_ != nullptr; }
-  // The current value, as a leaf that gradients are taken with respect to.
+  bool trained() const { return slot().trained; }
+  // The current value, as a leaf that gradients are taken with respect to; untrained: a constant.
   const Variable& variable() const;
   operator const Variable&() const { return variable(); }  // NOLINT(google-explicit-constructor)
   Tensor value() const { return variable().value(); }
@@ -44,8 +48,11 @@ class Parameter {
     std::shared_ptr<const std::string> name;
     Shape shape;
     DType dtype;
+    bool trained;
   };
+  Parameter(Tensor initial, bool trained);
   const Slot& slot() const;
+  void Bind(Tensor value);
 
   std::shared_ptr<Slot> slot_;
 };

@@ -7,6 +7,10 @@
 #include "autograd/modes.h"
 #include "autograd/node.h"
 
+namespace wengert {
+class StateUpdates;
+}  // namespace wengert
+
 namespace wengert::internal {
 
 enum class Eagerness : uint8_t { kLazy, kEager, kUndecided };
@@ -20,6 +24,7 @@ struct ThreadState {
   bool has_where = false;
   SourceLocation where;  // overrides the caller's while has_where
   Generator* generator = nullptr;
+  StateUpdates* state_updates = nullptr;  // the innermost
   int64_t live_nodes = 0;
   int64_t kernel_calls = 0;
   int evaluations = 0;  // under way, one inside the other

@@ -46,6 +46,10 @@ Variable DifferentiableLeaf(Tensor value, std::shared_ptr<const std::string> nam
   return MakeLeaf(std::move(value), Node::kRequiresGrad, std::move(name));
 }
 
+Variable NamedConstant(Tensor value, std::shared_ptr<const std::string> name) {
+  return MakeLeaf(std::move(value), 0, std::move(name));
+}
+
 void Variable::ThrowUndefined() {
   throw Error("variable", "an undefined Variable is used: one that was never given a value");
 }

@@ -95,6 +95,8 @@ inline void* Node::attributes() const { return const_cast<Variable*>(input_data(
 
 // A leaf that gradients can be taken with respect to.
 Variable DifferentiableLeaf(Tensor value, std::shared_ptr<const std::string> name = nullptr);
+// A constant that errors name.
+Variable NamedConstant(Tensor value, std::shared_ptr<const std::string> name);
 
 // Computes the values of all of these in one pass.
 void Evaluate(VariableSpan variables);

@@ -24,12 +24,12 @@ const MnistSplit& TrainingData() {
 
 }  // namespace
 
-MnistStep::MnistStep(const std::string& model)
+MnistStep::MnistStep(const std::string& model, MnistOrder order)
     : model_(OrDie(mnist::MakeModel(model, "relu", generator_))),
       optimizer_(OrDie(mnist::MakeOptimizer(model_.recipe.optimizer, model_.parameters, 0))),
       loader_(std::make_unique<Loader>(TrainingData().images, TrainingData().labels,
                                        LoaderOptions{.batch_size = model_.recipe.batch_size,
-                                                     .shuffle = true,
+                                                     .shuffle = order == MnistOrder::kShuffled,
                                                      .seed = 1,
                                                      .keep_partial = false,
                                                      .scale = true})),

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "data/loader.h"
 #include "data/mnist.h"
@@ -11,14 +12,17 @@
 
 namespace wengert {
 
+enum class MnistOrder { kShuffled, kAsFiled };
+
 class MnistStep {
  public:
   // Aborts the benchmark program with the status' text when data or model is missing.
-  explicit MnistStep(const std::string& model);
+  explicit MnistStep(const std::string& model, MnistOrder order = MnistOrder::kShuffled);
 
   // Batch slice, forward, cross entropy, backward, optimizer. Returns the loss.
   double Run();
   int64_t batch_size() const { return model_.recipe.batch_size; }
+  const std::vector<NamedParameter>& weights() const { return model_.weights; }
 
  private:
   Generator generator_{1};

@@ -50,7 +50,8 @@ class ParameterCollector {
 
 }  // namespace internal
 
-// Every parameter with its path, in the order of Visit. A parameter that stands in several places
+// Every parameter with its path, also the untrained ones, in the order of Visit: what is saved and
+// loaded. A parameter that stands in several places
 // (tied weights) is listed once, under its first name. Stamps the paths on the parameters, so that
 // errors name them.
 template <class Model>
@@ -68,11 +69,12 @@ std::vector<NamedParameter> NamedParameters(Model& model, std::string_view prefi
   return unique;
 }
 
+// Those of them that training changes by gradients, for an optimizer.
 template <class Model>
 std::vector<Parameter> Parameters(Model& model, std::string_view prefix = "") {
   std::vector<Parameter> parameters;
   for (NamedParameter& named : NamedParameters(model, prefix)) {
-    parameters.push_back(std::move(named.parameter));
+    if (named.parameter.trained()) parameters.push_back(std::move(named.parameter));
   }
   return parameters;
 }

@@ -2,6 +2,7 @@
 #include "ops/elementwise.h"
 
 #include <cmath>
+#include <numbers>
 #include <string>
 #include <utility>
 #include <vector>

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "autograd/grad.h"
+#include "autograd/state_update.h"
 #include "nn/gradient_clipping.h"
 #include "nn/train/interrupt.h"
 #include "nn/train/progress.h"
@@ -73,10 +74,16 @@ class ScheduledRate {
   const double rate_;
 };
 
-// The parameters of the epoch with the lowest validation loss.
+// The parameters of the epoch with the lowest validation loss, and the states that go with them.
 class BestParameters {
  public:
   explicit BestParameters(const std::vector<Parameter>& parameters) : parameters_(parameters) {}
+  void Include(const Parameter& state) {
+    const auto is_state = [&](const Parameter& other) { return other.SharesWith(state); };
+    if (std::none_of(parameters_.begin(), parameters_.end(), is_state)) {
+      parameters_.push_back(state);
+    }
+  }
   void Offer(int64_t epoch, const Metrics& metrics) {
     if (!(metrics.loss < (epoch_ == 0 ? kInfinity : metrics_.loss))) return;
     epoch_ = epoch;
@@ -120,6 +127,7 @@ FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& lo
     for (const Batch& batch : loader.Epoch(epoch)) {
       const Generator before = generator;
       ValueAndGradients step;
+      StateUpdates updates;
       Variable correct;
       {
         const TrainingScope training(generator);
@@ -139,6 +147,10 @@ FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& lo
           std::all_of(step.gradients.begin(), step.gradients.end(),
                       [](const Variable& gradient) { return AllFinite(gradient.value()); });
       if (!finite) ExplainNonFinite(objective, optimizer, batch, before, loss);
+      if (result.steps == 0) {
+        for (const StateUpdates::Update& update : updates.waiting()) best.Include(update.state);
+      }
+      updates.Release();
       if (clip_norm > 0) ClipByGlobalNorm(step.gradients, clip_norm);
       rate.SetFor(result.steps);
       optimizer.Step(step.gradients);

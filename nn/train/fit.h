@@ -47,8 +47,8 @@ struct FitOptions {
   std::FILE* out = stdout;  // progress; a line that renews itself on a terminal, else plain lines
   // Called after each epoch; what it gives is shown with the epoch.
   std::function<Metrics()> validate = nullptr;
-  // At the end, also of an interrupted run, the parameters are those of the epoch with the lowest
-  // loss that `validate` gave.
+  // At the end, also of an interrupted run, the parameters, and the running statistics of layers,
+  // are those of the epoch with the lowest loss that `validate` gave.
   bool keep_best = false;
 };
 
@@ -66,7 +66,7 @@ struct FitResult {
 
 // Trains with the gradients of objective(batch).loss. Random ops of the layers draw from
 // `generator`. A loss or a gradient that is not finite stops it with an Error that names the first
-// op that made such a value: no parameter has taken the step.
+// op that made such a value: no parameter, nor any state, has taken the step.
 FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& loader,
               Generator& generator, const FitOptions& options);
 

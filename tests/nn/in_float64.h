@@ -14,7 +14,9 @@ struct ToFloat64 {
   template <class Member>
   void operator()(std::string_view, Member& member) const {
     if constexpr (std::is_same_v<Member, Parameter>) {
-      if (member.defined()) member = Parameter(member.value().To(DType::kFloat64));
+      if (!member.defined()) return;
+      Tensor value = member.value().To(DType::kFloat64);
+      member = member.trained() ? Parameter(value) : Parameter::Untrained(value);
     } else if constexpr (requires { member.begin(); }) {
       for (auto& element : member) (*this)("", element);
     } else if constexpr (requires { member.Visit(*this); }) {

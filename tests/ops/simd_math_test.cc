@@ -28,7 +28,7 @@
 #ifndef WENGERT_TESTS_OPS_SIMD_MATH_TEST_
 #define WENGERT_TESTS_OPS_SIMD_MATH_TEST_
 namespace wengert {
-enum class Function { kExp, kLog, kTanh, kSigmoid, kSoftplus };
+enum class Function { kExp, kLog, kTanh, kSigmoid, kSoftplus, kErf };
 inline constexpr size_t kBlock = 1024;  // Floats or doubles per call of a loop below.
 }  // namespace wengert
 #endif
@@ -58,6 +58,9 @@ HWY_NOINLINE void Apply(Function function, const T* HWY_RESTRICT x, T* HWY_RESTR
         break;
       case Function::kSoftplus:
         Store(Softplus(d, v), d, y + i);
+        break;
+      case Function::kErf:
+        Store(Erf(d, v), d, y + i);
         break;
     }
   }
@@ -107,6 +110,8 @@ double Reference(Function function, double x) {
       return (x < 0 ? z : 1.0) / (1.0 + z);
     case Function::kSoftplus:
       return std::max(x, 0.0) + std::log1p(z);
+    case Function::kErf:
+      return std::erf(x);
   }
   return kNan;
 }
@@ -230,8 +235,8 @@ class SimdMathTest : public testing::Test {
   }
 
   static void TestAccuracy(double max_ulp, Function function) {
-    std::vector<double> points = {kMinNormal, 1e-4,  0.0625,   0.625,     1.0,
-                                  2.0,        200.0, 393216.0, 12582912.0};
+    std::vector<double> points = {kMinNormal, 1e-4, 0.0625, 0.2253, 0.4769, 0.625,    0.9277,
+                                  1.0,        2.0,  3.83,   4.0,    200.0,  393216.0, 12582912.0};
     for (int k = 1; k <= 300; ++k)
       points.push_back(k * std::log(2.0) / 2);  // Range reduction; overflow, underflow.
     for (int k = 1; k < 128; ++k) points.push_back(1 + k / 64.0);               // log's intervals,
@@ -265,6 +270,7 @@ TEST_F(SimdMathTest, LogIsWithin2Ulp) { TestAccuracy(2, Function::kLog); }
 TEST_F(SimdMathTest, TanhIsWithin2Ulp) { TestAccuracy(2, Function::kTanh); }
 TEST_F(SimdMathTest, SigmoidIsWithin2Ulp) { TestAccuracy(2, Function::kSigmoid); }
 TEST_F(SimdMathTest, SoftplusIsWithin4Ulp) { TestAccuracy(4, Function::kSoftplus); }
+TEST_F(SimdMathTest, ErfIsWithin2Ulp) { TestAccuracy(2, Function::kErf); }
 
 TEST_F(SimdMathTest, KnownValuesAreExact) {
   ExpectEach(Function::kExp,
@@ -278,14 +284,17 @@ TEST_F(SimdMathTest, KnownValuesAreExact) {
              {0.5f, 1, 0, 1, 0});
   ExpectEach(Function::kSoftplus, {100.0f, 1e30f, -100.0f, kInfinity, -kInfinity},
              {100, 1e30f, 0, kInfinity, 0});
+  ExpectEach(Function::kErf, {0.0f, 4.5f, -20.0f, kInfinity, -kInfinity}, {0, 1, -1, 1, -1});
 }
 
-TEST_F(SimdMathTest, TanhKeepsTheSignOfZero) {
-  ForEachTarget([] {
-    const std::vector<float> outputs = Evaluate(Function::kTanh, {0.0f, -0.0f});
-    EXPECT_FALSE(std::signbit(outputs[0]));
-    EXPECT_TRUE(std::signbit(outputs[1]));
-  });
+TEST_F(SimdMathTest, OddFunctionsKeepTheSignOfZero) {
+  for (const auto function : {Function::kTanh, Function::kErf}) {
+    ForEachTarget([&] {
+      const std::vector<float> outputs = Evaluate(function, {0.0f, -0.0f});
+      EXPECT_FALSE(std::signbit(outputs[0]));
+      EXPECT_TRUE(std::signbit(outputs[1]));
+    });
+  }
 }
 
 TEST_F(SimdMathTest, DoublesAreTheCLibrarys) {
@@ -293,8 +302,8 @@ TEST_F(SimdMathTest, DoublesAreTheCLibrarys) {
   for (size_t i = 0; i < kBlock; ++i) x[i] = 0.05 * (static_cast<double>(i) - 500);
   x[0] = -800;
   x[1] = 800;
-  for (const auto function :
-       {Function::kExp, Function::kLog, Function::kTanh, Function::kSigmoid, Function::kSoftplus}) {
+  for (const auto function : {Function::kExp, Function::kLog, Function::kTanh, Function::kSigmoid,
+                              Function::kSoftplus, Function::kErf}) {
     ForEachTarget([&] {
       HWY_DYNAMIC_DISPATCH(ApplyDouble)(function, x, y);
       for (size_t i = 0; i < kBlock; ++i) {
