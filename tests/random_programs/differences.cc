@@ -15,6 +15,7 @@ using Mode = RunOptions::Mode;
 
 constexpr double kTolerance = 1e-5;  // of the sum of the terms' sizes
 constexpr size_t kMostBetween = 3;   // values between that are moved
+constexpr double kNoise = 0.05;
 
 double Dot(const Tensor& a, const Tensor& b) {
   const std::vector<double> x = a.ToVector<double>(), y = b.ToVector<double>();
@@ -23,31 +24,36 @@ double Dot(const Tensor& a, const Tensor& b) {
   return sum;
 }
 
+// `v` plus step times the direction.
+Tensor Moved(const Tensor& v, const Tensor& direction, double step) {
+  Tensor moved = v.Clone();
+  const std::vector<double> towards = direction.ToVector<double>();
+  double* const elements = moved.mutable_data<double>();
+  for (size_t i = 0; i < towards.size(); ++i) elements[i] += step * towards[i];
+  return moved;
+}
+
 class Differences {
  public:
-  explicit Differences(const Program& program)
-      : program_(program), base_(Run(program, {.mode = Mode::kEager})), targets_(Targets(program)) {
-    frozen_.resize(program.values.size());
+  // At the point of the program's leaves and, of values between, the given ones.
+  Differences(const Program& program, std::vector<Variable> given)
+      : program_(program),
+        base_(Run(program, {.mode = Mode::kEager}, given)),
+        targets_(Targets(program)),
+        fixed_(std::move(given)) {
+    fixed_.resize(program.values.size());
     for (const Instruction& instruction : program.instructions) {
-      for (const int v : instruction.outputs) Freeze(instruction, v);
+      for (const int v : instruction.outputs) Fix(instruction, v);
     }
   }
 
-  // The targets that are leaves, or those that are not and can move alone: no other output of the
-  // instruction is computed from them, and they are not the operand itself.
-  std::vector<int> Moving(bool leaves) const {
-    std::vector<int> moving;
-    for (const Instruction& instruction : program_.instructions) {
-      if (instruction.kind &&
-          (instruction.outputs.size() > 1 || program_.values[instruction.outputs[0]].alias)) {
-        continue;
-      }
-      for (const int v : instruction.outputs) {
-        const bool target = std::find(targets_.begin(), targets_.end(), v) != targets_.end();
-        if (target && !frozen_[v].defined() && leaves == !instruction.kind) moving.push_back(v);
-      }
-    }
-    return moving;
+  bool Moves(int v) const { return !fixed_[v].defined(); }
+  const Tensor& At(int v) const { return base_.values[v]; }
+  Tensor Direction(int value, uint64_t direction) const {
+    ValueInfo info = program_.values[value];
+    info.low = -1;
+    info.high = 1;
+    return LeafTensor(info, Mix(direction, value));
   }
 
   std::string Compare(const std::vector<int>& moving, uint64_t direction, int order) const {
@@ -76,30 +82,19 @@ class Differences {
   };
 
   // What no gradient flows through does not move: constants, decisions, what is detached.
-  void Freeze(const Instruction& instruction, int v) {
+  void Fix(const Instruction& instruction, int v) {
     if (!program_.values[v].requires_grad) {
-      frozen_[v] = base_.values[v];
+      fixed_[v] = base_.values[v];
     } else if (instruction.kind && instruction.kind->nature == Nature::kJumps) {
-      frozen_[v] = DifferentiableLeaf(base_.values[v]);
+      fixed_[v] = DifferentiableLeaf(base_.values[v]);
     }
-  }
-
-  Tensor Direction(int value, uint64_t direction) const {
-    ValueInfo info = program_.values[value];
-    info.low = -1;
-    info.high = 1;
-    return LeafTensor(info, Mix(direction, value));
   }
 
   // The scalar whose gradient is checked: of order 2, a sum over the first gradients.
   double ValueAt(const std::vector<int>& moving, uint64_t direction, double step, int order) const {
-    std::vector<Variable> given = frozen_;
+    std::vector<Variable> given = fixed_;
     for (const int v : moving) {
-      Tensor moved = base_.values[v].Clone();
-      const std::vector<double> towards = Direction(v, direction).ToVector<double>();
-      double* const elements = moved.mutable_data<double>();
-      for (size_t i = 0; i < towards.size(); ++i) elements[i] += step * towards[i];
-      given[v] = DifferentiableLeaf(moved);
+      given[v] = DifferentiableLeaf(Moved(At(v), Direction(v, direction), step));
     }
     const Outcome outcome =
         Run(program_, {.mode = Mode::kEager, .derivatives = order == 2}, std::move(given));
@@ -138,7 +133,7 @@ class Differences {
   const Program& program_;
   const Outcome base_;
   const std::vector<int> targets_;
-  std::vector<Variable> frozen_;
+  std::vector<Variable> fixed_;
 };
 
 }  // namespace
@@ -146,8 +141,17 @@ class Differences {
 std::string CompareDifferences(Program program) {
   // On a grid, arguments of relu are exactly 0 and maxima tie: there is no derivative there.
   for (ValueInfo& info : program.values) info.grid = ValueInfo::kNoGrid;
-  const Differences differences(program);
-  const std::vector<int> leaves = differences.Moving(true);
+  const Differences differences(program, {});
+  std::vector<int> leaves, between;
+  for (const Instruction& instruction : program.instructions) {
+    for (const int v : instruction.outputs) {
+      if (!program.values[v].requires_grad || !differences.Moves(v)) continue;
+      // What can move alone: nothing else of the instruction is computed from it.
+      const bool alone = instruction.outputs.size() == 1 && !program.values[v].alias;
+      if (!instruction.kind) leaves.push_back(v);
+      if (instruction.kind && alone) between.push_back(v);
+    }
+  }
   for (const uint64_t direction : {1, 2}) {
     std::string text = differences.Compare(leaves, direction, 1);
     if (text.empty() && program.smooth && program.second_order) {
@@ -155,9 +159,15 @@ std::string CompareDifferences(Program program) {
     }
     if (!text.empty()) return text;
   }
-  const std::vector<int> between = differences.Moving(false);
-  for (size_t i = 0; i < std::min(between.size(), kMostBetween); ++i) {
-    std::string text = differences.Compare({between[i]}, 1, 1);
+  const std::vector<int> targets = Targets(program);
+  size_t compared = 0;
+  for (const int v : between) {
+    if (std::find(targets.begin(), targets.end(), v) == targets.end()) continue;
+    if (++compared > kMostBetween) break;
+    // Off its value, which may be a relu's 0 or a tanh's 1 many times over.
+    std::vector<Variable> given(program.values.size());
+    given[v] = DifferentiableLeaf(Moved(differences.At(v), differences.Direction(v, 3), kNoise));
+    std::string text = Differences(program, std::move(given)).Compare({v}, 1, 1);
     if (!text.empty()) return text;
   }
   return "";

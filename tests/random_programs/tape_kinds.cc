@@ -12,7 +12,10 @@ namespace {
 
 constexpr Nature kSmooth = Nature::kSmooth, kKinked = Nature::kKinked;
 
-bool IsDifferentiable(const ValueInfo& x) { return x.requires_grad && x.size() > 0; }
+// Not the output of a composite, of which another output may be a function: see Targets.
+bool IsDifferentiable(const ValueInfo& x) {
+  return x.requires_grad && x.size() > 0 && x.inexact == 0;
+}
 std::vector<Wanted> Same(Random&, const ValueInfo& x) { return {Like(x, x.shape)}; }
 std::vector<Wanted> SameTwice(Random&, const ValueInfo& x) {
   return {Like(x, x.shape), Like(x, x.shape)};
