@@ -78,15 +78,16 @@ void PackVectorOnTarget(const Conv2dGeometry& g, const float* w, int64_t vector,
   }
 }
 
-// dx of the images [image, end). w: as PackVectorOnTarget leaves it.
+// dx of the images [image, end), vectors [first, last) of channels. w: as PackVectorOnTarget leaves
+// it.
 void InputGradientOfImagesOnTarget(const ConvBlockGeometry& block, const float* w,
                                    const PooledGradient& from, int64_t image, int64_t end,
-                                   float* dx) {
+                                   int64_t first, int64_t last, float* dx) {
   const DF d;
   const Conv2dGeometry& g = block.conv;
   const int64_t windows_h = g.out_h / 2, windows_w = g.out_w / 2;
   const int64_t per_image = windows_h * windows_w, windows = (end - image) * per_image;
-  const int64_t vectors = (g.in_c + kLanes - 1) / kLanes;
+  const int64_t vectors = last - first;
   const int64_t lists = (g.out_c + kListedChannels - 1) / kListedChannels;
   // The pixels of the padded image that some window reads.
   const int64_t height = 2 * windows_h + 2, width = 2 * windows_w + 2, row = width * kLanes;
@@ -105,6 +106,7 @@ void InputGradientOfImagesOnTarget(const ConvBlockGeometry& block, const float* 
                 starts + list * starts_size);
   }
   std::fill_n(sums, (end - image) * vectors * image_size, 0.0f);
+  w += first * g.out_c * 9 * kLanes;
   for (int64_t vector = 0; vector < vectors; ++vector, w += g.out_c * 9 * kLanes) {
     for (int64_t list = 0; list < lists; ++list) {
       const int64_t channel = list * kListedChannels;
@@ -119,22 +121,23 @@ void InputGradientOfImagesOnTarget(const ConvBlockGeometry& block, const float* 
       }
     }
   }
+  const int64_t channel = first * kLanes, channels = std::min(vectors * kLanes, g.in_c - channel);
   for (int64_t n = image; n < end; ++n) {
     const float* const image_sums = sums + (n - image) * vectors * image_size;
     for (int64_t h = 0; h < g.in_h; ++h) {
-      float* to = dx + (n * g.in_h + h) * g.in_w * g.in_c;
+      float* to = dx + (n * g.in_h + h) * g.in_w * g.in_c + channel;
       for (int64_t v = 0; v < g.in_w; ++v, to += g.in_c) {
         const int64_t padded_h = h + g.pad_top, padded_w = v + g.pad_left;
         if (padded_h >= height || padded_w >= width) {
-          std::fill_n(to, g.in_c, 0.0f);
+          std::fill_n(to, channels, 0.0f);
           continue;
         }
         const float* pixel = image_sums + padded_h * row + padded_w * kLanes;
         int64_t c = 0;
-        for (; c + kLanes <= g.in_c; c += kLanes, pixel += image_size) {
+        for (; c + kLanes <= channels; c += kLanes, pixel += image_size) {
           hn::StoreU(hn::Load(d, pixel), d, to + c);
         }
-        std::copy_n(pixel, g.in_c - c, to + c);
+        std::copy_n(pixel, channels - c, to + c);
       }
     }
   }
@@ -166,13 +169,18 @@ bool WinnersInputGradient(const ConvBlockGeometry& block, const float* w, const 
   ParallelFor(vectors, [&](int64_t vector) {
     HWY_DYNAMIC_DISPATCH(PackVectorOnTarget)(g, w, vector, packed + vector * size);
   });
-  // So many windows that the packed kernel is read from L1.
-  constexpr int64_t kMinWindows = 100;
+  // A task has so many windows that the packed kernel is read from L1. Where that makes few tasks,
+  // channels are dealt to several.
+  constexpr int64_t kMinWindows = 100, kMinTasks = 8;
   const int64_t windows = (g.out_h / 2) * (g.out_w / 2);
   const int64_t step = std::min((kMinWindows + windows - 1) / windows, g.batch);
-  ParallelFor((g.batch + step - 1) / step, [&](int64_t task) {
-    const int64_t image = task * step, end = std::min(image + step, g.batch);
-    HWY_DYNAMIC_DISPATCH(InputGradientOfImagesOnTarget)(block, packed, dy, image, end, dx);
+  const int64_t image_tasks = (g.batch + step - 1) / step;
+  const int64_t parts = std::min(vectors, (kMinTasks + image_tasks - 1) / image_tasks);
+  ParallelFor(image_tasks * parts, [&](int64_t task) {
+    const int64_t image = task / parts * step, end = std::min(image + step, g.batch);
+    const int64_t part = task % parts;
+    HWY_DYNAMIC_DISPATCH(InputGradientOfImagesOnTarget)
+    (block, packed, dy, image, end, part * vectors / parts, (part + 1) * vectors / parts, dx);
   });
   return true;
 }

@@ -52,10 +52,10 @@ struct Cut {
     band_rows = 2 * CeilDiv(windows_h, bands_per_image) + 2;
     bands = g.batch * bands_per_image;
     bands_at_once = std::clamp<int64_t>(pixels / (band_rows * width), 1, 16);
-    // A group's sums are written once and read once: it is to have many terms for each.
-    constexpr int64_t kMinWindows = 400, kMaxGroups = 32;
-    groups = std::clamp<int64_t>(g.batch * windows_h * windows_w / kMinWindows, 1,
-                                 std::min(kMaxGroups, bands));
+    // A group's sums are written once and read once: many groups need many terms for each.
+    const int64_t windows = g.batch * windows_h * windows_w;
+    groups = std::max(std::min<int64_t>(windows / 100, 8), std::min<int64_t>(windows / 400, 32));
+    groups = std::clamp<int64_t>(groups, 1, bands);
   }
 
   // The first window row of a band, in its image.

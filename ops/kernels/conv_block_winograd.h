@@ -13,13 +13,18 @@
 
 namespace wengert {
 
+// Whether the forward pass takes the geometry and is no slower than oneDNN: by the shape alone.
+bool PrefersWinogradBlock(const ConvBlockGeometry& g);
+// The same of the backward pass, which needs pooling, and the winners of any forward pass.
+bool PrefersWinogradBlockBackward(const ConvBlockGeometry& g);
+
 // Takes 3x3 kernels of stride 1, dilation 1, one group. Non-finite results are those of a direct
 // convolution.
 void WinogradBlockForward(const ConvBlockGeometry& g, const float* x, const float* w,
                           const float* bias, float* y, uint8_t* winners);
 
-// Takes the same, with pooling. Terms of a sum that are 0 for certain are left out, unless they
-// meet an infinity or NaN.
+// Takes the same, with pooling and at least one window. Terms of a sum that are 0 for certain are
+// left out, unless they meet an infinity or NaN.
 void WinogradBlockBackward(const ConvBlockGeometry& g, const float* x, const float* w,
                            const float* y, const uint8_t* winners, const float* dy, float* dx,
                            float* dw, float* dbias);

@@ -138,5 +138,34 @@ TEST_F(WinogradBlockTest, BitsDoNotDependOnThreads) {
   }
 }
 
+TEST(WinogradBlockChoiceTest, TakesDense3x3KernelsWithEnoughChannels) {
+  const ConvBlockGeometry g =
+      Geometry({.batch = 128, .in_h = 13, .in_w = 13, .in_c = 32, .out_c = 64});
+  EXPECT_TRUE(PrefersWinogradBlock(g));
+  EXPECT_TRUE(PrefersWinogradBlockBackward(g));
+  const auto expect_neither = [&](auto change) {
+    ConvBlockGeometry changed = g;
+    change(changed.conv);
+    EXPECT_FALSE(PrefersWinogradBlock(changed));
+    EXPECT_FALSE(PrefersWinogradBlockBackward(changed));
+  };
+  expect_neither([](Conv2dGeometry& c) { c.kernel_h = 5; });
+  expect_neither([](Conv2dGeometry& c) { c.kernel_w = 1; });
+  expect_neither([](Conv2dGeometry& c) { c.stride_h = 2; });
+  expect_neither([](Conv2dGeometry& c) { c.dilation_w = 2; });
+  expect_neither([](Conv2dGeometry& c) { c.groups = 2; });
+  expect_neither([](Conv2dGeometry& c) { c.batch = 0; });
+  expect_neither([](Conv2dGeometry& c) { c.in_c = 5; });
+  expect_neither([](Conv2dGeometry& c) { c.out_c = 7; });
+  expect_neither([](Conv2dGeometry& c) { c.out_h = 1; });  // no window
+
+  ConvBlockGeometry unpooled = g;
+  unpooled.pool = false;
+  EXPECT_TRUE(PrefersWinogradBlock(unpooled));
+  EXPECT_FALSE(PrefersWinogradBlockBackward(unpooled));
+  unpooled.conv.out_h = unpooled.conv.out_w = 1;  // three quarters of the tile are past the edge
+  EXPECT_FALSE(PrefersWinogradBlock(unpooled));
+}
+
 }  // namespace
 }  // namespace wengert
