@@ -1,12 +1,13 @@
 // Chooses the kernels of a convolution block, and has those that take any: pieces of the batch
-// through the plain convolution, with bias, relu and pooling while a piece is in cache. The results
-// of the forward pass have the bits of the ops one by one.
+// through the plain convolution, with bias, relu and pooling while a piece is in cache. These give,
+// forward, the bits of the ops one by one.
 #include "ops/kernels/conv_block.h"
 
 #include <algorithm>
 #include <vector>
 
 #include "ops/kernels/conv_block_direct.h"
+#include "ops/kernels/conv_block_winograd.h"
 #include "tensor/parallel.h"
 #include "tensor/pool.h"
 
@@ -174,8 +175,6 @@ namespace {
 HWY_EXPORT(FinishOnTarget);
 HWY_EXPORT(ExpandOnTarget);
 
-float* Floats(const StoragePtr& storage) { return reinterpret_cast<float*>(storage->data()); }
-
 void GeneralForward(const ConvBlockGeometry& g, const float* x, const float* w, const float* bias,
                     float* y, uint8_t* winners) {
   const int64_t z_image = g.conv.out_h * g.conv.out_w * g.conv.out_c, y_image = ResultImage(g);
@@ -220,11 +219,12 @@ void GeneralBackward(const ConvBlockGeometry& g, const float* x, const float* w,
 
 }  // namespace
 
-// Where kernels are chosen, by shape alone; the same for both directions.
+// Where kernels are chosen, by shape alone.
 
 void ConvBlockForward(const ConvBlockGeometry& g, const float* x, const float* w, const float* bias,
                       float* y, uint8_t* winners) {
   if (PrefersDirectBlock(g)) return DirectBlockForward(g, x, w, bias, y, winners);
+  if (PrefersWinogradBlock(g)) return WinogradBlockForward(g, x, w, bias, y, winners);
   GeneralForward(g, x, w, bias, y, winners);
 }
 
@@ -232,6 +232,9 @@ void ConvBlockBackward(const ConvBlockGeometry& g, const float* x, const float* 
                        const uint8_t* winners, const float* dy, float* dx, float* dw,
                        float* dbias) {
   if (PrefersDirectBlock(g)) return DirectBlockBackward(g, x, w, y, winners, dy, dx, dw, dbias);
+  if (PrefersWinogradBlockBackward(g)) {
+    return WinogradBlockBackward(g, x, w, y, winners, dy, dx, dw, dbias);
+  }
   GeneralBackward(g, x, w, y, winners, dy, dx, dw, dbias);
 }
 
