@@ -3,7 +3,8 @@
 Their headers are in /usr/include, which every compile action may read, so a target is little more
 than what must be linked. Three rules:
 
-  pkg_config(name, modules)  One target per entry: {target name: pkg-config module}.
+  pkg_config(name, modules)  One target per entry: {target name: pkg-config module}. With
+      headers_only nothing is linked.
   abseil(name)               Abseil, with the labels that its own Bazel files use. A module absl_X is
       //absl/X               if Abseil has a folder X: //absl/strings, //absl/status, //absl/time
       //absl/FOLDER:NAME     if FOLDER/NAME.h exists and X is NAME or FOLDER_NAME:
@@ -41,14 +42,17 @@ def _pkg_config_impl(ctx):
         flags = _run(ctx, ["pkg-config", "--cflags", "--libs", module]).split(" ")
         build += _cc_library(
             name,
-            linkopts = [flag for flag in flags if flag.startswith("-l")],
+            linkopts = [] if ctx.attr.headers_only else [flag for flag in flags if flag.startswith("-l")],
             defines = [flag[2:] for flag in flags if flag.startswith("-D")],
         )
     ctx.file("BUILD", build)
 
 pkg_config = repository_rule(
     implementation = _pkg_config_impl,
-    attrs = {"modules": attr.string_dict(mandatory = True)},
+    attrs = {
+        "headers_only": attr.bool(),
+        "modules": attr.string_dict(mandatory = True),
+    },
     local = True,
 )
 

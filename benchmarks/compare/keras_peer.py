@@ -196,25 +196,28 @@ def classifier(name, file, images, labels, optimizer_type):
     return {"graph": make}  # XLA's convolutions take 80 times as long on a CPU
 
 
+def mnist_step(name, file, optimizer_type):
+    return classifier(name, file, *peer_protocol.mnist_train(), optimizer_type)
+
+
 @workload
 def mnist_cnn32_64_d128(file):
-    return classifier("mnist_cnn32_64_d128", file, *peer_protocol.mnist_train(), keras.optimizers.Adam)
+    return mnist_step("mnist_cnn32_64_d128", file, keras.optimizers.Adam)
 
 
 @workload
 def mnist_cnn32_64_64_d64(file):
-    return classifier("mnist_cnn32_64_64_d64", file, *peer_protocol.mnist_train(),
-                      keras.optimizers.RMSprop)
+    return mnist_step("mnist_cnn32_64_64_d64", file, keras.optimizers.RMSprop)
 
 
 @workload
 def mnist_cnn32(file):
-    return classifier("mnist_cnn32", file, *peer_protocol.mnist_train(), keras.optimizers.Adam)
+    return mnist_step("mnist_cnn32", file, keras.optimizers.Adam)
 
 
 @workload
 def mnist_cnn32_nopool(file):
-    return classifier("mnist_cnn32_nopool", file, *peer_protocol.mnist_train(), keras.optimizers.Adam)
+    return mnist_step("mnist_cnn32_nopool", file, keras.optimizers.Adam)
 
 
 @workload

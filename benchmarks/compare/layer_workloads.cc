@@ -6,6 +6,7 @@
 
 #include "autograd/grad.h"
 #include "autograd/modes.h"
+#include "autograd/state_update.h"
 #include "benchmarks/compare/workload.h"
 #include "nn/attention.h"
 #include "nn/layers.h"
@@ -29,12 +30,17 @@ Workload ForwardBackward(const Tensor& x, const std::vector<NamedParameter>& par
     // y, dx and the parameters' gradients.
     std::vector<Variable> Run() {
       const TrainingScope training(generator);
+      StateUpdates updates;
       std::vector<Variable> inputs{DifferentiableLeaf(x)};
       for (const Parameter& p : parameters) inputs.push_back(p);
       const Variable y = f(inputs[0]);
       std::vector<Variable> results = Grad({&y, 1}, inputs, {.cotangents = {dy}});
       results.insert(results.begin(), y);
+      const size_t wanted = results.size();
+      for (const auto& update : updates.waiting()) results.push_back(update.observed);
       Evaluate(results);
+      updates.Release();
+      results.resize(wanted);
       return results;
     }
   };

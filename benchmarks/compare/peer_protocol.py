@@ -13,11 +13,15 @@ import time
 import traceback
 
 import numpy as np
-from safetensors.numpy import load_file
 
 WORKLOADS = {}
 TRIAL_SECONDS = 0.2
 MNIST = pathlib.Path(__file__).resolve().parents[2] / "data" / "mnist"
+
+
+def load(file):
+    from safetensors.numpy import load_file  # here: who only starts has no use for it
+    return load_file(file)
 
 
 def workload(function):
@@ -41,7 +45,8 @@ NETWORKS = {
     "mnist_cnn32_64_64_d64": "conv1 ! pool conv2 ! pool conv3 ! flatten fc1 ! fc2",
     "mnist_cnn32": "conv ! pool flatten fc",
     "mnist_cnn32_nopool": "conv ! flatten fc",
-    "conv_net": "same/conv1 norm1 ! pool same/conv2 norm2 ! pool same/conv3 norm3 ! pool flatten fc",
+    "conv_net": "same/conv1 norm1 ! pool same/conv2 norm2 ! pool same/conv3 norm3 ! pool "
+                "flatten fc",
 }
 BATCH = {"mnist_cnn32_64_d128": 128, "mnist_cnn32_64_64_d64": 64, "mnist_cnn32": 128,
          "mnist_cnn32_nopool": 32, "conv_net": 64}
@@ -89,7 +94,7 @@ def serve(arguments, take_gradient):
     for argument in arguments:
         if argument.startswith("--run="):  # the data and the fastest way are named: NAME:LABEL:FILE
             name, label, file = argument[len("--run="):].split(":")
-            WORKLOADS[name](load_file(file))[label]()[1]()
+            WORKLOADS[name](load(file))[label]()[1]()
             return
     step = None
     # What libraries print must not come between the answers.
@@ -100,7 +105,7 @@ def serve(arguments, take_gradient):
         if command == "make":
             step = None
             try:
-                (label, numbers, step), tried = fastest(WORKLOADS[words[0]](load_file(words[1])))
+                (label, numbers, step), tried = fastest(WORKLOADS[words[0]](load(words[1])))
                 print("made", label.replace(" ", "_"),
                       ";".join(f"{l.replace(' ', '_')}={ms:.4g}" for ms, l in tried),
                       *(f"{number:.9g}" for number in numbers), file=answers, flush=True)
