@@ -7,6 +7,8 @@
 
 ABSL_FLAG(std::string, model, "cnn32_64_d128",
           "cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool or mlp");
+ABSL_FLAG(std::string, recipe, "",
+          "\"fast\": three epochs in one cycle of the learning rate; empty: the model's");
 ABSL_FLAG(std::string, activation, "relu", "of the mlp: sigmoid, tanh or relu");
 
 namespace wengert::mnist {
@@ -17,6 +19,12 @@ absl::StatusOr<int> Run() {
   absl::StatusOr<Model> model =
       MakeModel(absl::GetFlag(FLAGS_model), absl::GetFlag(FLAGS_activation), generator);
   if (!model.ok()) return model.status();
+  const std::string recipe = absl::GetFlag(FLAGS_recipe);
+  if (recipe == "fast") {
+    model->recipe = FastRecipe(model->recipe.model);
+  } else if (!recipe.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("unknown recipe \"", recipe, "\"; known: fast"));
+  }
   const std::string label = absl::StrCat("model=", model->recipe.model);
   return TrainAndTest(*std::move(model), generator, label,
                       [](const Tensor& images) { return images; });

@@ -11,6 +11,12 @@
 
 namespace wengert::mnist {
 
+// What reaches a model's accuracy in the fewest seconds; chosen by images held out of the training
+// set.
+inline Recipe FastRecipe(std::string model) {
+  return {std::move(model), "adam", 128, 3, "one_cycle", 4e-3};
+}
+
 struct Cnn32_64_D128 {
   nn::Conv2d conv1, conv2;
   nn::Dense fc1, fc2;

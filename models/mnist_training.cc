@@ -16,16 +16,21 @@
 ABSL_FLAG(int64_t, epochs, 0, "passes over the training set; 0: the model's");
 ABSL_FLAG(std::string, optimizer, "", "sgd, momentum, rmsprop or adam; empty: the model's");
 ABSL_FLAG(std::string, schedule, "",
-          "of the learning rate: constant or cosine (falls to 0); empty: the model's");
+          "of the learning rate: constant, cosine (falls to 0) or one_cycle (rises first); empty: "
+          "the model's");
 ABSL_FLAG(double, clip_norm, 0, "most that the gradients' global norm may be; 0: the model's");
 ABSL_FLAG(std::string, data, "", "folder with the four MNIST files; empty: the embedded ones");
 ABSL_FLAG(int64_t, subset, 0, "train on the first so many images only; 0: all");
-ABSL_FLAG(std::string, validation, "none",
-          "\"test\": measure on the test set after each epoch; \"none\": once, at the end");
+ABSL_FLAG(
+    std::string, validation, "none",
+    "after each epoch measure on: \"test\", the test set; \"held_out\", the last 5,000 training "
+    "images, which are then not trained on; \"none\"");
 ABSL_FLAG(bool, test_only, false, "do not train: test the weights of --load");
 
 namespace wengert::mnist {
 namespace {
+
+constexpr int64_t kHeldOut = 5000;
 
 absl::Status CheckFlags() {
   absl::Status status = CheckNotNegative(
@@ -35,9 +40,9 @@ absl::Status CheckFlags() {
     return absl::InvalidArgumentError("--clip_norm is not 0 or above");
   }
   const std::string validation = absl::GetFlag(FLAGS_validation);
-  if (validation != "none" && validation != "test") {
+  if (validation != "none" && validation != "test" && validation != "held_out") {
     return absl::InvalidArgumentError(
-        absl::StrCat("--validation=", validation, "; known: none, test"));
+        absl::StrCat("--validation=", validation, "; known: none, test, held_out"));
   }
   if (absl::GetFlag(FLAGS_test_only) && absl::GetFlag(FLAGS_load).empty()) {
     return absl::InvalidArgumentError("--test_only needs --load");
@@ -88,7 +93,16 @@ absl::StatusOr<int> TrainAndTest(Model model, Generator& generator, const std::s
                                                    ": there are ", data->train.images.dim(0),
                                                    " images"));
   }
-  const Loader training(arrange(data->train.images), data->train.labels,
+  const bool hold_out = absl::GetFlag(FLAGS_validation) == "held_out";
+  const int64_t all = data->train.images.dim(0), held_out = hold_out ? kHeldOut : 0;
+  if (all <= held_out) {
+    return absl::InvalidArgumentError(absl::StrCat("--validation=held_out: of ", all, " images"));
+  }
+  const auto part = [](const Tensor& t, int64_t first, int64_t count) {
+    return t.Narrow(0, first, count).Contiguous();
+  };
+  const Loader training(arrange(part(data->train.images, 0, all - held_out)),
+                        part(data->train.labels, 0, all - held_out),
                         {.batch_size = recipe.batch_size,
                          .shuffle = true,
                          .seed = seed,
@@ -110,6 +124,13 @@ absl::StatusOr<int> TrainAndTest(Model model, Generator& generator, const std::s
                      .quiet = quiet};
   if (absl::GetFlag(FLAGS_validation) == "test") {
     options.validate = [&] { return EvaluateObjective(objective, test); };
+  } else if (hold_out) {
+    options.validate = [&, validation =
+                               Loader(arrange(part(data->train.images, all - held_out, held_out)),
+                                      part(data->train.labels, all - held_out, held_out),
+                                      {.batch_size = 500, .scale = true})] {
+      return EvaluateObjective(objective, validation);
+    };
   }
   const FitResult result = Fit(objective, **optimizer, training, generator, options);
   if (result.interrupted && !quiet) {

@@ -30,8 +30,9 @@ absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(std::string_view name,
 absl::StatusOr<Schedule> MakeSchedule(std::string_view name) {
   if (name == "constant") return nullptr;
   if (name == "cosine") return &CosineDecay;
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown schedule \"", std::string(name), "\"; known: constant, cosine"));
+  if (name == "one_cycle") return &OneCycle;
+  return absl::InvalidArgumentError(absl::StrCat("unknown schedule \"", std::string(name),
+                                                 "\"; known: constant, cosine, one_cycle"));
 }
 
 }  // namespace wengert::mnist

@@ -24,7 +24,7 @@ struct Recipe {
   std::string optimizer;  // sgd, momentum, rmsprop, adam
   int64_t batch_size;
   int64_t epochs;
-  std::string schedule = "constant";  // of the learning rate: constant, cosine
+  std::string schedule = "constant";  // of the learning rate: constant, cosine, one_cycle
   double learning_rate = 0;           // 0: the optimizer's default (Keras's)
   double clip_norm = 0;               // of all gradients together; 0: no limit
 };
@@ -53,7 +53,7 @@ Model Wrap(Net net, const Recipe& recipe, const Shape& image = {28, 28, 1}) {
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(std::string_view name,
                                                          std::vector<Parameter> parameters,
                                                          double learning_rate);
-// By name: constant, which is null, or cosine.
+// By name: constant, which is null, cosine or one_cycle.
 absl::StatusOr<Schedule> MakeSchedule(std::string_view name);
 
 }  // namespace wengert::mnist

@@ -109,6 +109,12 @@ class BestParameters {
 
 double CosineDecay(double progress) { return 0.5 * (1 + std::cos(std::numbers::pi * progress)); }
 
+double OneCycle(double progress) {
+  constexpr double kStart = 1.0 / 25, kRise = 0.3;
+  if (progress >= kRise) return CosineDecay((progress - kRise) / (1 - kRise));
+  return 1 - (1 - kStart) * CosineDecay(progress / kRise);
+}
+
 FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& loader,
               Generator& generator, const FitOptions& options) {
   const double clip_norm = options.clip_norm;

@@ -38,6 +38,9 @@ struct Metrics {
 // goes to 1.
 using Schedule = double (*)(double progress);
 double CosineDecay(double progress);  // from 1 to 0 (Loshchilov and Hutter 2017, eq. 5, once)
+// Rises from 1/25 to 1 over the first three tenths, then falls to 0, both along a half cosine
+// (Smith and Topin 2018, "Super-convergence").
+double OneCycle(double progress);
 
 struct FitOptions {
   int64_t epochs = 1;

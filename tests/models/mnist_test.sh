@@ -63,7 +63,8 @@ refused "'epochs'" --epochs=many
 refused 'unexpected argument "train"' train
 refused 'unknown model "vgg"; known: cnn32_64_d128,' --model=vgg
 refused 'unknown optimizer "lion"; known: sgd, momentum, rmsprop, adam' --optimizer=lion
-refused 'unknown schedule "step"; known: constant, cosine' --schedule=step
+refused 'unknown schedule "step"; known: constant, cosine, one_cycle' --schedule=step
+refused 'unknown recipe "slow"; known: fast' --recipe=slow
 refused 'unknown activation "gelu"; known: sigmoid, tanh, relu' --model=mlp --activation=gelu
 refused "--epochs=-1 is negative" --epochs=-1
 refused "--batch_size=-5 is negative" --batch_size=-5
@@ -71,7 +72,7 @@ refused "--subset=-1 is negative" --subset=-1
 refused "--threads=-2 is negative" --threads=-2
 refused "--learning_rate" --learning_rate=-0.1
 refused "--learning_rate" --learning_rate=nan
-refused "--validation=train; known: none, test" --validation=train
+refused "--validation=train; known: none, test, held_out" --validation=train
 refused "there are 60000 images" --subset=60001
 refused "$scratch/nowhere" --data="$scratch/nowhere"
 refused "--test_only needs --load" --test_only

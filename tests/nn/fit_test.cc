@@ -130,6 +130,14 @@ TEST(FitTest, AScheduleScalesTheRateOfEachStep) {
   EXPECT_EQ(optimizer.learning_rate(), 0.25);  // as it was
 }
 
+TEST(FitTest, OneCycleRisesAndFalls) {
+  EXPECT_NEAR(OneCycle(0), 0.04, 1e-12);
+  EXPECT_NEAR(OneCycle(0.15), 0.52, 1e-12);
+  EXPECT_NEAR(OneCycle(0.3), 1, 1e-12);
+  EXPECT_NEAR(OneCycle(0.65), 0.5, 1e-12);
+  EXPECT_NEAR(OneCycle(1), 0, 1e-12);
+}
+
 // Runs t, which must fail in its step 3, and expects the parameters after two steps.
 void ExpectStopsBeforeStepThree(Training& t, const std::string& op, const std::string& reading) {
   Training two;
