@@ -208,10 +208,10 @@ HWY_INLINE void WindowBlock(D d, const DirectSizes& s, const float* x, const Ope
       }
       const int64_t to = at + i * s.out_c + first;
       hn::StoreU(winner.value, d, o.y + to);
-      if (o.winners)
-        hn::StoreU(
-            hn::U8FromU32(hn::BitCast(hn::RebindToUnsigned<decltype(di)>(), winner.position)), d8,
-            o.winners + to);
+      if (o.winners) {
+        const auto positions = hn::BitCast(hn::RebindToUnsigned<decltype(di)>(), winner.position);
+        hn::StoreU(hn::U8FromU32(positions), d8, o.winners + to);
+      }
     }
   }
 }
@@ -231,6 +231,7 @@ HWY_INLINE void Row(D d, const DirectSizes& s, const float* x, const Operands& o
   if constexpr (kCols > 1) Row<Kind, kVectors, kCols / 2>(d, s, x, o, at, c, col);
 }
 
+// What the loops are compiled for: kThreeByThree is such a kernel of one channel.
 template <bool kPoolWindows, bool kFiniteValues, int kNeighbours, bool kIsThreeByThree>
 struct KindOf {
   static constexpr bool kPool = kPoolWindows, kFinite = kFiniteValues;
@@ -259,19 +260,18 @@ void ForwardOnTarget(const ConvBlockGeometry& g, const RowTasks& tasks, const fl
   const DirectSizes s(g);
   WithVector(s.out_c, [&](auto d) HWY_ATTR {
     const PaddedRows padded(g, x, std::min(s.rows, tasks.size));
-    double bound = std::numeric_limits<double>::infinity();
-    if (g.pool) {
-      bound = static_cast<double>(MaxAbs(d, o.w, s.taps() * s.out_c)) * s.taps();
-    }
+    const double max_w = MaxAbs(d, o.w, s.taps() * s.out_c);
     const double max_bias = o.bias ? MaxAbs(d, o.bias, s.out_c) : 0;
     tasks.ForEachRange(task, s.rows, [&](const RowRange& range) HWY_ATTR {
       const float* const rows = padded.Below(range);
       // No sum can leave the finite numbers, whatever its order.
       const float max_x = g.pool ? MaxAbs(d, rows, s.input_rows(range.count()) * s.width) : 0;
-      const bool finite = bound * max_x + max_bias < std::numeric_limits<float>::max() / 2;
+      const bool finite =
+          max_w * max_x * s.taps() + max_bias < std::numeric_limits<float>::max() / 2;
       const auto run = [&](auto taps, auto three_by_three) HWY_ATTR {
-        if (!g.pool)
+        if (!g.pool) {
           return Rows(d, KindOf<false, false, taps, three_by_three>(), s, rows, o, range);
+        }
         finite ? Rows(d, KindOf<true, true, taps, three_by_three>(), s, rows, o, range)
                : Rows(d, KindOf<true, false, taps, three_by_three>(), s, rows, o, range);
       };

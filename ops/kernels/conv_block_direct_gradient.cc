@@ -140,8 +140,8 @@ HWY_NOINLINE void AddTaps(D d, const Results r, const Values values, const int64
       for (int v = 0; v < kVectors; ++v) {
         dy[v] = hn::LoadU(d, r.dy + at + v * lanes);
         hwy::Prefetch(r.dy + at + v * lanes + kAhead);
-        if (Kind::kRelu) hwy::Prefetch(r.y + at + v * lanes + kAhead);
         if constexpr (Kind::kRelu) {
+          hwy::Prefetch(r.y + at + v * lanes + kAhead);
           const auto active = hn::Gt(hn::LoadU(d, r.y + at + v * lanes), hn::Zero(d));
           dy[v] = hn::IfThenElseZero(active, dy[v]);
         }

@@ -2,10 +2,10 @@
 // gradient times its kernel to a patch of the input. A patch fits a few vectors: that of a window
 // holds the kernel at any of its four places, so that a winner is one multiply-add like any other.
 #include <algorithm>
-#include <vector>
 
 #include "ops/kernels/direct_rows.h"
 #include "tensor/parallel.h"
+#include "tensor/pool.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/kernels/conv_block_direct_input_gradient.cc"
@@ -92,8 +92,11 @@ template <class D>
 void PaddedGradient(D d, const DirectSizes& s, const Patches& patches, const Results& r,
                     float* padded) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  std::vector<float> gradients(s.out_c), sums(patches.size);
-  std::vector<int64_t> offsets(s.out_c);
+  const StoragePtr storage = StoragePtr::Allocate(s.out_c * (sizeof(int64_t) + sizeof(float)) +
+                                                  patches.size * sizeof(float));
+  int64_t* const offsets = reinterpret_cast<int64_t*>(storage->data());
+  float* const gradients = reinterpret_cast<float*>(offsets + s.out_c);
+  float* const sums = gradients + s.out_c;
   for (int64_t c = 0; c < s.out_c; ++c) offsets[c] = c * patches.size;
   const int64_t place_size = s.out_c * patches.size;
   for (int64_t i = 0; i < s.rows * s.cols; ++i) {
@@ -108,13 +111,13 @@ void PaddedGradient(D d, const DirectSizes& s, const Patches& patches, const Res
     }
     int64_t j = 0;
     for (; j + 4 * lanes <= patches.size; j += 4 * lanes) {
-      SumPatches<4>(d, s.out_c, gradients.data(), offsets.data(), patches.data() + j, &sums[j]);
+      SumPatches<4>(d, s.out_c, gradients, offsets, patches.data() + j, sums + j);
     }
     for (; j < patches.size; j += lanes) {
-      SumPatches<1>(d, s.out_c, gradients.data(), offsets.data(), patches.data() + j, &sums[j]);
+      SumPatches<1>(d, s.out_c, gradients, offsets, patches.data() + j, sums + j);
     }
     float* to = padded + i / s.cols * s.step * s.width + i % s.cols * s.step * s.in_c;
-    const float* from = sums.data();
+    const float* from = sums;
     for (int64_t row = 0; row < patches.rows; ++row, to += s.width, from += patches.width) {
       for (int64_t k = 0; k < patches.width; ++k) to[k] += from[k];
     }
