@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "autograd/accumulate.h"
 #include "autograd/grad.h"
 #include "autograd/op.h"
@@ -94,17 +95,17 @@ std::vector<Variable> Replay(const Recorded& recorded, VariableSpan outputs,
 // Marks `output` and what it was computed from, down to nodes older than `first`, as not to be
 // differentiated.
 void ForgetGradients(const Variable& output, uint64_t first) {
+  absl::flat_hash_set<const Node*> seen;
   std::vector<Node*> nodes;
   const auto visit = [&](const Variable& v) {
-    Node* node = v.node();
-    if (node->leaf() || node->sequence < first || !node->requires_grad()) return;
-    node->flags &= ~Node::kRequiresGrad;
-    nodes.push_back(node);
+    if (!v.defined() || v.node()->leaf() || v.node()->sequence < first) return;
+    if (seen.insert(v.node()).second) nodes.push_back(v.node());
   };
   visit(output);
   while (!nodes.empty()) {
-    const Node* node = nodes.back();
+    Node* node = nodes.back();
     nodes.pop_back();
+    node->flags &= ~Node::kRequiresGrad;
     for (const Variable& input : node->inputs()) visit(input);
   }
 }

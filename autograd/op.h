@@ -174,6 +174,15 @@ inline constexpr OpTable kOpTable = {
 namespace internal {
 
 template <class O>
+Specs InferAll(const O& op, VariableSpan inputs) {
+  if constexpr (std::is_same_v<decltype(op.Infer(inputs)), Spec>) {
+    return {op.Infer(inputs)};
+  } else {
+    return op.Infer(inputs);
+  }
+}
+
+template <class O>
 concept IsComposite = requires {
   O::kIsComposite;
 };
@@ -210,11 +219,7 @@ Variable Apply(O op, VariableSpan inputs, SourceLocation where = SourceLocation:
   static_cast<void>(&internal::Registered<O>::value);
   Specs outputs;
   try {
-    if constexpr (std::is_same_v<decltype(op.Infer(inputs)), Spec>) {
-      outputs.push_back(op.Infer(inputs));
-    } else {
-      outputs = op.Infer(inputs);
-    }
+    outputs = internal::InferAll(op, inputs);
   } catch (Error& error) {
     internal::RethrowWithPlace(error, inputs, where);
   }

@@ -28,19 +28,21 @@ bool Chain::Down(size_t input) {
   return true;
 }
 
-bool Chain::MayRead(VariableSpan inputs) const {
-  return std::all_of(inputs.begin(), inputs.end(), [&](const Variable& input) {
-    return input.node()->sequence < below_->sequence;
-  });
+uint64_t Chain::PlaceOf(VariableSpan inputs) const {
+  uint64_t youngest = 0;
+  for (const Variable& input : inputs) youngest = std::max(youngest, input.node()->sequence);
+  // Where the first op stood its gradient is added to others' in the same order.
+  if (youngest < node_->sequence) return node_->sequence;
+  return youngest < below_->sequence ? below_->sequence : 0;
 }
 
-void Chain::Link(Node* composite) {
+void Chain::Link(Node* composite, uint64_t sequence) {
   // BeginRecord prefers the line of a layer that is recording right now.
   composite->file = node_->file;
   composite->line = node_->line;
-  composite->sequence = below_->sequence;
+  composite->sequence = sequence;
   composite->flags = last_.flags & (Node::kRequiresGrad | Node::kWithoutGraph);
-  if (below_->pending_slot) PendingList::Get().Replace(below_, composite);
+  // It is not listed as pending: the alias is, and runs it.
 
   // An alias has one output, one input and no attributes, so it fits where the op was.
   if (last_.op->destroy_attributes) last_.op->destroy_attributes(last_.attributes());

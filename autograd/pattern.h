@@ -16,6 +16,7 @@
 #define WENGERT_AUTOGRAD_PATTERN_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 #include "autograd/op.h"
@@ -38,24 +39,26 @@ class Chain {
   bool Down(size_t input);
 
   // Puts `op` on `inputs` in the place of the whole chain: where node() stands in the user's
-  // program, and where the node below the last stands in the order of recording. The last node, of
-  // one public output like the composite's, becomes an alias of it. False, and nothing changes,
-  // where an input was recorded after the nodes that go.
+  // program and in the order of recording, or as soon after it as all inputs are there. The last
+  // node, of one public output like the composite's, becomes an alias of it. False, and nothing
+  // changes, where an input was recorded after the nodes that go.
   template <class C>
   bool Replace(C op, VariableSpan inputs) {
     static_cast<void>(&Registered<C>::value);
-    if (!MayRead(inputs)) return false;
-    const Specs outputs = op.Infer(inputs);
+    const uint64_t sequence = PlaceOf(inputs);
+    if (sequence == 0) return false;
+    const Specs outputs = InferAll(op, inputs);
     const Recording recording = BeginRecord(&kOpTable<C>, inputs, absl::MakeConstSpan(outputs),
                                             C::kResiduals, node_->where());
     new (recording.attributes) C(std::move(op));
-    Link(recording.node);
+    Link(recording.node, sequence);
     return true;
   }
 
  private:
-  bool MayRead(VariableSpan inputs) const;
-  void Link(Node* composite);
+  // The sequence number of a node that goes and is younger than all inputs; 0 if there is none.
+  uint64_t PlaceOf(VariableSpan inputs) const;
+  void Link(Node* composite, uint64_t sequence);
 
   Node& last_;
   const Node* node_;

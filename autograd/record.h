@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <new>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
 #include "autograd/modes.h"
@@ -99,11 +98,6 @@ struct PendingList {
     nodes[node->pending_slot] = nullptr;
     node->pending_slot = 0;
     while (!nodes.back() && nodes.size() > 1) nodes.pop_back();
-  }
-  // Puts a node in the place of another, which leaves the list.
-  void Replace(Node* node, Node* by) {
-    by->pending_slot = std::exchange(node->pending_slot, 0);
-    nodes[by->pending_slot] = by;
   }
   bool OverLimit() const {
     // Not from within an evaluation: that one has its plan made.

@@ -179,28 +179,16 @@ bool IsPoolOfBlock(const Pool2dGeometry& g) {
 
 namespace internal {
 
-void MatchBlock(Chain& chain) {
-  Geometry g;
-  if (const Pool2dGeometry* pool = AsMaxPool2d(chain.node())) {
-    if (!IsPoolOfBlock(*pool) || !chain.Down(0)) return;
-    g.pool = true;
+void ReplaceByConvBlock(Chain& chain, const Conv2dGeometry& conv, const BlockEnd& end) {
+  const bool relu = end.activation == Row::kRelu;
+  if ((!relu && end.activation != Row::kAdd) || (end.pool && !IsPoolOfBlock(*end.pool)) ||
+      (end.bias && end.bias->dim(0) != conv.out_c)) {
+    return;
   }
-  if (IsRow(chain.node(), Row::kRelu)) {
-    if (!chain.Down(0)) return;
-    g.relu = true;
-  }
-  const Variable* bias = nullptr;
-  if (IsRow(chain.node(), Row::kAdd)) {
-    const VariableSpan terms = chain.node().inputs();
-    const size_t which = terms[0].rank() == 4 ? 0 : 1;
-    bias = &terms[1 - which];
-    if (bias->rank() != 1 || !chain.Down(which)) return;
-    g.bias = true;
-  }
-  const Conv2dGeometry* const conv = AsConv2d(chain.node());
-  if (!conv || (bias && bias->dim(0) != conv->out_c)) return;
-  g.conv = *conv;
-  g.relu ? ReplaceBy<ConvReluPoolOp>(chain, g, bias) : ReplaceBy<ConvBiasPoolOp>(chain, g, bias);
+  const Geometry g = {
+      .conv = conv, .bias = end.bias != nullptr, .relu = relu, .pool = end.pool != nullptr};
+  relu ? ReplaceBy<ConvReluPoolOp>(chain, g, end.bias)
+       : ReplaceBy<ConvBiasPoolOp>(chain, g, end.bias);
 }
 
 }  // namespace internal

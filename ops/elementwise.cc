@@ -136,7 +136,9 @@ constexpr Uses MakeUses(Reads reads, unsigned numbers) {
 
 // The rows that end patterns. A number as operand is none of their parts.
 constexpr decltype(OpTable::match) MatcherOf(Row row) {
-  return row == Row::kAdd || row == Row::kRelu ? &internal::MatchBlock : nullptr;
+  const bool ends_block =
+      row == Row::kAdd || row == Row::kRelu || row == Row::kTanh || row == Row::kSigmoid;
+  return ends_block ? &internal::MatchBlock : nullptr;
 }
 
 constexpr OpTable MakeTable(std::string_view name, Row row, decltype(OpTable::forward) forward,
@@ -269,15 +271,6 @@ Variable Binary(const OpTable* tables, const Operand& a, const Operand& b) {
 }
 
 }  // namespace
-
-namespace internal {
-
-bool IsRow(const Node& node, Row row) {
-  return node.op->row == static_cast<int>(row) &&
-         node.attributes_as<Attributes>().number_operands == 0;
-}
-
-}  // namespace internal
 
 // ---- The public functions ----
 

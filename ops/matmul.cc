@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "autograd/op.h"
 #include "ops/ops.h"
+#include "ops/patterns.h"
 
 namespace wengert {
 namespace {
@@ -90,6 +91,8 @@ Variable As(const Variable& x, DType dtype, SourceLocation where) {
 }
 
 }  // namespace
+
+bool internal::IsMatMul(const Node& node) { return node.op == &kOpTable<MatMulOp>; }
 
 Variable MatMul(const Variable& a, const Variable& b, SourceLocation where) {
   if (a.dtype() != b.dtype() || !IsFloating(a.dtype())) {

@@ -113,7 +113,7 @@ Tensor DenseMatrices(Tensor x) {
   return x.Contiguous().Expand(shape);
 }
 
-void ByLibrary(Tensor a, Tensor b, Tensor& y) {
+void ByLibrary(Tensor a, Tensor b, Tensor& y, const FinishTile* finish) {
   BlasMatrix blas_a = AsBlas(a), blas_b = AsBlas(b);
   if (!blas_a.fits) blas_a = AsBlas(a = DenseMatrices(a));
   if (!blas_b.fits) blas_b = AsBlas(b = DenseMatrices(b));
@@ -122,7 +122,7 @@ void ByLibrary(Tensor a, Tensor b, Tensor& y) {
   const auto multiply = [&](int64_t i) {
     const auto [offset_a, offset_b] = batches.Offsets(i);
     Sgemm(g.m, g.n, g.k, g.a + offset_a, blas_a.ld, blas_a.transpose, g.b + offset_b, blas_b.ld,
-          blas_b.transpose, g.c + i * g.m * g.n, g.n);
+          blas_b.transpose, g.c + i * g.m * g.n, g.n, finish);
   };
   // Few large matrices are split inside, by Sgemm.
   if (batches.count() >= 16 || g.m * g.n * g.k < 8 * kTaskWork) {
@@ -134,11 +134,12 @@ void ByLibrary(Tensor a, Tensor b, Tensor& y) {
 
 // Tasks are runs of small matrices, or tiles of large ones.
 template <class T>
-void ByOwnKernel(const Tensor& a, const Tensor& b, Tensor& y) {
+void ByOwnKernel(const Tensor& a, const Tensor& b, Tensor& y, const FinishTile* finish) {
   const GemmArguments<T> g = Arguments<T>(a, b, y);
   const int64_t work = g.m * g.n * g.k;
   if (y.rank() == 2 && work < 2 * kTaskWork) {
     SmallGemm(g);
+    if (finish) (*finish)(0, g.m, 0, g.n);
     return;
   }
   const Batches batches(a, b, y.shape());
@@ -181,18 +182,19 @@ void ByOwnKernel(const Tensor& a, const Tensor& b, Tensor& y) {
     tile.b += column * g.b_column;
     tile.c += row * g.c_row + column;
     SmallGemm(tile);
+    if (finish) (*finish)(row, tile.m, column, tile.n);
   });
 }
 
 }  // namespace
 
-void MatMulKernel(const Tensor& a, const Tensor& b, Tensor& y) {
-  if (y.dtype() == DType::kFloat64) return ByOwnKernel<double>(a, b, y);
+void MatMulKernel(const Tensor& a, const Tensor& b, Tensor& y, const FinishTile* finish) {
+  if (y.dtype() == DType::kFloat64) return ByOwnKernel<double>(a, b, y, finish);
   const int rank = y.rank();
   if (IsLibraryWork(y.shape()[rank - 2], y.shape()[rank - 1], a.shape()[a.rank() - 1])) {
-    ByLibrary(a, b, y);
+    ByLibrary(a, b, y, finish);
   } else {
-    ByOwnKernel<float>(a, b, y);
+    ByOwnKernel<float>(a, b, y, finish);
   }
 }
 

@@ -2,6 +2,7 @@
 #ifndef WENGERT_OPS_KERNELS_MATMUL_H_
 #define WENGERT_OPS_KERNELS_MATMUL_H_
 
+#include "ops/kernels/onednn.h"
 #include "tensor/tensor.h"
 
 namespace wengert {
@@ -10,7 +11,8 @@ namespace wengert {
 // dimensions of a and b broadcast to y's. Transposed and sliced views are read through their
 // strides. The kernel and the split depend on shapes and strides alone, so the result has the same
 // bits for any number of threads.
-void MatMulKernel(const Tensor& a, const Tensor& b, Tensor& y);
+// Of two matrices, `finish` is then called for each tile of y while it is in cache, on any thread.
+void MatMulKernel(const Tensor& a, const Tensor& b, Tensor& y, const FinishTile* finish = nullptr);
 
 }  // namespace wengert
 

@@ -45,12 +45,18 @@ void Conv2dBackwardPieces(
     const Conv2dGeometry& g, const float* x, const float* w, float* dx, float* dw,
     absl::FunctionRef<void(int64_t first, int64_t images, float* dy_piece)> make);
 
+// What follows on a part of a product while it is in cache: rows [row, row + rows), columns alike.
+using FinishTile =
+    absl::FunctionRef<void(int64_t row, int64_t rows, int64_t column, int64_t columns)>;
+
 // C = op(A) op(B), row-major, op(A): [m, k], op(B): [k, n]; ld* is the distance between rows as
 // stored, so `a` is [m, k] with lda >= k, or [k, m] with lda >= m when transposed. k == 0 fills C
 // with zeros. C must not overlap A or B. The first call of a process pays tens of milliseconds for
-// oneDNN's code generation.
+// oneDNN's code generation. `finish`, unless it is null, is called for each tile of C once it is
+// done, on any thread.
 void Sgemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, bool transpose_a,
-           const float* b, int64_t ldb, bool transpose_b, float* c, int64_t ldc);
+           const float* b, int64_t ldb, bool transpose_b, float* c, int64_t ldc,
+           const FinishTile* finish = nullptr);
 
 }  // namespace wengert
 

@@ -59,10 +59,12 @@ void Transpose(int64_t n, int64_t k, const float* b, int64_t ldb, float* to) {
 }  // namespace
 
 void Sgemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, bool transpose_a,
-           const float* b, int64_t ldb, bool transpose_b, float* c, int64_t ldc) {
+           const float* b, int64_t ldb, bool transpose_b, float* c, int64_t ldc,
+           const FinishTile* finish) {
   if (m == 0 || n == 0) return;
   if (k == 0) {
     for (int64_t i = 0; i < m; ++i) std::fill_n(c + i * ldc, n, 0.0f);
+    if (finish) (*finish)(0, m, 0, n);
     return;
   }
   // Where oneDNN would not pack a transposed B, packing it here takes a third off the time.
@@ -80,16 +82,19 @@ void Sgemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, bool tr
   ParallelFor(CeilDiv(m, tile.rows) * column_tiles, [&](int64_t task) {
     const int64_t row = task / column_tiles * tile.rows;
     const int64_t column = task % column_tiles * tile.columns;
+    const int64_t rows = std::min(tile.rows, m - row);
+    const int64_t columns = std::min(tile.columns, n - column);
     const int threads = omp_get_max_threads();
     omp_set_num_threads(1);
-    const dnnl_status_t status = dnnl_sgemm(
-        transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', std::min(tile.rows, m - row),
-        std::min(tile.columns, n - column), k, 1.0f, a + (transpose_a ? row : row * lda), lda,
-        b + (transpose_b ? column * ldb : column), ldb, 0.0f, c + row * ldc + column, ldc);
+    const dnnl_status_t status = dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', rows,
+                                            columns, k, 1.0f, a + (transpose_a ? row : row * lda),
+                                            lda, b + (transpose_b ? column * ldb : column), ldb,
+                                            0.0f, c + row * ldc + column, ldc);
     omp_set_num_threads(threads);
     if (status != dnnl_success) {
       throw std::runtime_error("oneDNN sgemm: status " + std::to_string(status));
     }
+    if (finish) (*finish)(row, rows, column, columns);
   });
 }
 

@@ -45,6 +45,20 @@ struct TripleOp : Op<TripleOp> {
   Gradients Vjp(VariableSpan, const Variable&, const Variable& dy, Needs) const { return {dy * 3}; }
 };
 
+// -x, but its rule is a triple.
+struct OddOp : Op<OddOp> {
+  static constexpr std::string_view kName = "odd";
+  static constexpr Uses kUses = Uses::None();
+  Calls* calls;
+  Spec Infer(VariableSpan x) const { return {x[0].shape(), x[0].dtype()}; }
+  void Forward(TensorSpan x, Tensor& y) const {
+    Map(x[0], y, [](double v, size_t) { return -v; });
+  }
+  Gradients Vjp(VariableSpan, const Variable&, const Variable& dy, Needs) const {
+    return {Apply(TripleOp{.calls = calls}, {dy})};
+  }
+};
+
 void MatchSquareOfTriple(internal::Chain& chain);
 
 // x^2 + b, whose rule reads a residual, 2 x.
@@ -233,6 +247,15 @@ TEST_F(PatternTest, AnInputYoungerThanTheChainKeepsTheOrderOfRecording) {
   EXPECT_EQ(Ran(), kAsWritten);
 }
 
+// A gradient is a sum over the readers of x, in the order in which they were recorded.
+TEST_F(PatternTest, GradientsAreAddedUpInTheOrderOfTheOpsAsWritten) {
+  Variable inner = Triple(x);
+  const Variable large = Sum(x * 1e17), less = Sum(x * -1e17), y = Square(inner);
+  inner = Variable();
+  EXPECT_EQ(Values(Grad(Sum(y) + large + less, x)), (Doubles{18, -36}));
+  EXPECT_EQ(Ran(), (std::vector<int>{0, 0, 1}));
+}
+
 TEST_F(PatternTest, OneFollowsAnother) {
   const Variable y = Square(Triple(Square(Triple(x))));
   EXPECT_EQ(Values(Grad(Sum(y), x)), (Doubles{18 * 9.5 * 18, 18 * 36.25 * -36}));
@@ -242,7 +265,8 @@ TEST_F(PatternTest, OneFollowsAnother) {
 TEST_F(PatternTest, EagerAndAnomalyModeRunWhatIsWritten) {
   {
     const EagerGuard eager;
-    EXPECT_EQ(Values(Square(Triple(x))), (Doubles{9.5, 36.25}));
+    const Variable y = Square(Triple(x));
+    EXPECT_EQ(Values(y), (Doubles{9.5, 36.25}));
   }
   EXPECT_EQ(Ran(), kAsWritten);
   {
@@ -252,11 +276,11 @@ TEST_F(PatternTest, EagerAndAnomalyModeRunWhatIsWritten) {
   }
   EXPECT_EQ(Ran(), (std::vector<int>{2, 0, 0}));
   const DetectAnomaly anomaly;
-  EXPECT_EQ(Values(Square(Triple(x))), (Doubles{9.5, 36.25}));
+  const Variable y = Square(Triple(x));
+  EXPECT_EQ(Values(y), (Doubles{9.5, 36.25}));
   EXPECT_EQ(Ran(), (std::vector<int>{3, 0, 0}));
-  EXPECT_THAT(ThrownMessage([&] {
-                Square(Triple(Leaf({std::numeric_limits<double>::infinity(), 1}))).value();
-              }),
+  const Variable infinite = Square(Triple(Leaf({std::numeric_limits<double>::infinity(), 1})));
+  EXPECT_THAT(ThrownMessage([&] { infinite.value(); }),
               HasSubstr("[triple] the first value that is not finite"));
 }
 
@@ -298,6 +322,13 @@ TEST_F(PatternTest, AGradientWithoutGraphIsStillAnError) {
   const Variable slope = Grad(Sum(Square(Triple(x))), x);  // 18 x
   const Variable y = Square(Triple(slope));
   EXPECT_THAT(ThrownMessage([&] { Grad({{Sum(y)}}, {{b, x}}); }), HasSubstr("create_graph"));
+
+  // Nor is the gradient itself taken for an op of the user's.
+  Variable triple = Grad(Apply(OddOp{.calls = &calls}, {x}), x, {.cotangents = {b.value()}});
+  EXPECT_EQ(triple.node()->op, &kOpTable<TripleOp>);
+  const Variable z = Sum(Square(triple));
+  triple = Variable();
+  EXPECT_THAT(ThrownMessage([&] { Grad(z, b); }), HasSubstr("create_graph"));
 }
 
 TEST_F(PatternTest, ACheckpointIsFoundForwardAndBackward) {
