@@ -8,7 +8,7 @@
 ABSL_FLAG(std::string, model, "cnn32_64_d128",
           "cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool or mlp");
 ABSL_FLAG(std::string, recipe, "",
-          "\"fast\": three epochs in one cycle of the learning rate; empty: the model's");
+          "\"fast\": one epoch, in one cycle of the learning rate; empty: the model's");
 ABSL_FLAG(std::string, activation, "relu", "of the mlp: sigmoid, tanh or relu");
 
 namespace wengert::mnist {

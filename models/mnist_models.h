@@ -11,10 +11,10 @@
 
 namespace wengert::mnist {
 
-// What reaches a model's accuracy in the fewest seconds; chosen by images held out of the training
-// set.
+// 99 % in the fewest seconds: one epoch. Batch size and rate were chosen with cnn32_64_d128, by
+// 5,000 images held out of the training set.
 inline Recipe FastRecipe(std::string model) {
-  return {std::move(model), "adam", 128, 3, "one_cycle", 4e-3};
+  return {std::move(model), "adam", 64, 1, "one_cycle", 8e-3};
 }
 
 struct Cnn32_64_D128 {
