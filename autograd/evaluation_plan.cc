@@ -23,6 +23,19 @@ bool MayJoin(const Node& node) {
   return node.op->grouping != Grouping::kNone && node.num_inputs <= kMaxTerms;
 }
 
+// Whether it can begin a group, as opposed to joining one only.
+bool IsLarge(const Node& node) {
+  switch (node.op->grouping) {
+    case Grouping::kSum:
+      return node.inputs()[0].size() > kTiny;
+    case Grouping::kRow:
+    case Grouping::kAccumulate:
+      return node.outputs()[0].size() > kTiny;
+    default:
+      return false;
+  }
+}
+
 // What a reduction over `axes` makes of a shape: [outer, reduced], or [reduced, inner].
 struct Reduced {
   bool trailing, leading;  // both: over everything
@@ -60,7 +73,7 @@ void EvaluationPlan::Clear() {
 Entry& EvaluationPlan::Visit(Node* node) {
   if (Entry* entry = Find(node)) return *entry;
   order_.Saw(node);
-  groupable_ += MayJoin(*node) && node->op->grouping != Grouping::kExpand;
+  if (node->op->grouping != Grouping::kNone) groupable_ += IsLarge(*node);
   node->evaluate_slot = static_cast<uint32_t>(entries_.size());
   return entries_.emplace_back(node);
 }

@@ -27,6 +27,22 @@ inline void StoreNumber(double number, DType dtype, std::byte* to) {
   });
 }
 
+// Not inlined: the program's room on the stack would be a cost to each small call too.
+[[gnu::noinline]] void RunAsProgram(Row row, const ElementwiseAttributes& attributes, int arity,
+                                    DType dtype, TensorSpan in, Tensor& out) {
+  BlockProgram program(out.shape());
+  BlockProgram::Slot operands[3];
+  int next_input = 0, next_number = 0;
+  for (int i = 0; i < arity; ++i) {
+    operands[i] = attributes.number_operands >> i & 1
+                      ? program.Number(attributes.numbers[next_number++], dtype)
+                      : program.Input(in[next_input++]);
+  }
+  program.Apply(row, dtype, out.dtype(), {operands, static_cast<size_t>(arity)}, attributes.numbers,
+                &out);
+  program.Run();
+}
+
 }  // namespace
 
 template <int arity>
@@ -61,16 +77,7 @@ void RunElementwise(Row row, const ElementwiseAttributes& attributes, TensorSpan
     const BlockKernel kernel = GetBlockKernel(row, dtype, where ? scalars >> 1 : scalars);
     return kernel(data, out.raw(), size, attributes.numbers);
   }
-  BlockProgram program(out.shape());
-  BlockProgram::Slot operands[arity];
-  next_input = next_number = 0;
-  for (int i = 0; i < arity; ++i) {
-    operands[i] = attributes.number_operands >> i & 1
-                      ? program.Number(attributes.numbers[next_number++], dtype)
-                      : program.Input(in[next_input++]);
-  }
-  program.Apply(row, dtype, out.dtype(), operands, attributes.numbers, &out);
-  program.Run();
+  RunAsProgram(row, attributes, arity, dtype, in, out);
 }
 template void RunElementwise<1>(Row, const ElementwiseAttributes&, TensorSpan, Tensor&);
 template void RunElementwise<2>(Row, const ElementwiseAttributes&, TensorSpan, Tensor&);
