@@ -189,22 +189,25 @@ class Evaluation {
     DescribeGroup(step);
     for (const GroupNode& member : group_) {
       // A sum over a tensor with gaps adds in another order.
+      if (member.node->op->grouping != Grouping::kSum) continue;
       const Tensor* const x = member.operands[0].tensor;
-      if (member.node->op->grouping == Grouping::kSum && x && !x->IsContiguous()) {
-        return RunEach(step);
-      }
+      if (x && !x->IsContiguous()) return RunEach(step);
     }
+    bool running = false;
     try {
       for (uint32_t i = 0; i < step.count; ++i) {
         if (group_[i].result) GiveMemoryInGroup(plan_.At(step.first + i), i);
       }
+      running = true;
       run({step.shape, step.columns, group_});
     } catch (...) {
-      // No memory for all of it: as far as it goes, and then the error of the node that it ends at.
+      if (running) donated_.clear();  // overwritten in part: the donors are pending again
       ReturnDonations();
       for (uint32_t i = 0; i < step.count; ++i) {
         Node::DropValue(plan_.At(step.first + i).node->outputs()[0]);
       }
+      if (running) throw;
+      // No memory for all of it: as far as it goes, and then the error of the node that it ends at.
       return RunEach(step);
     }
     donated_.clear();
@@ -262,7 +265,9 @@ class Evaluation {
   void GiveMemoryInGroup(const Entry& entry, uint32_t i) {
     Node& node = *entry.node;
     const Tensor& output = node.outputs()[0];
-    for (size_t k = 0; k < node.num_inputs && output.bytes() >= kDonateBytes; ++k) {
+    // Of the group's shape only: row by row and task by task, the readers of others are elsewhere.
+    const bool may_take = entry.role == GroupRole::kFull && output.bytes() >= kDonateBytes;
+    for (size_t k = 0; k < node.num_inputs && may_take; ++k) {
       if (!group_[i].operands[k].tensor) continue;
       const Node* donor = node.inputs()[k].node();
       uint32_t reads = 0;

@@ -68,6 +68,8 @@ void EvaluationPlan::Clear() {
   order_ = SequenceOrder();
   groupable_ = 0;
   grouped_ = false;
+  for (OpenGroup& group : open_) group.members.clear();  // after an exception
+  next_victim_ = 0;
 }
 
 Entry& EvaluationPlan::Visit(Node* node) {
@@ -179,7 +181,8 @@ EvaluationPlan::Fit EvaluationPlan::FitOfElementwise(const Node& node) {
     const Entry* entry = FindOpen(input);
     if (!entry || entry->role != GroupRole::kRowValue || !(input.shape() == shape)) continue;
     OpenGroup& group = open_[entry->group - 1];
-    bool fits = !(shape == *group.shape);  // or else it reads an expanded one
+    // Of its shape it would read an expanded one.
+    bool fits = !(shape == *group.shape) && group.members.size() < kMaxMembers;
     for (const Variable& x : node.inputs()) fits = fits && IsRowInput(x, group, shape);
     if (fits) return {.shape = group.shape, .group = &group, .role = GroupRole::kRowValue};
   }
@@ -200,7 +203,8 @@ EvaluationPlan::Fit EvaluationPlan::FitOfSum(const Node& node) {
   const Reduced r = Classify(shape, node.op->reduced_axes(node));
   if (r.reduced == 1) return {};  // a reshape
   const auto agrees = [&](int64_t columns, int64_t end_inner) {
-    return group && (columns < 0 || group->columns == 0 || group->columns == columns) &&
+    return group && group->members.size() < kMaxMembers &&
+           (columns < 0 || group->columns == 0 || group->columns == columns) &&
            (group->end_inner == -1 || group->end_inner == end_inner);
   };
   if (r.trailing && r.leading) {
@@ -224,7 +228,10 @@ EvaluationPlan::Fit EvaluationPlan::FitOfExpand(const Node& node) {
   const Entry* entry = FindOpen(x);
   if (!entry || entry->role != GroupRole::kRowValue) return {};
   OpenGroup& group = open_[entry->group - 1];
-  if (!(node.outputs()[0].shape() == *group.shape) || !IsFullInput(x, group)) return {};
+  if (!(node.outputs()[0].shape() == *group.shape) || !IsFullInput(x, group) ||
+      group.members.size() >= kMaxMembers) {
+    return {};
+  }
   return {.shape = group.shape, .group = &group, .role = GroupRole::kRowValue};
 }
 

@@ -20,7 +20,7 @@ struct Entry {
   Node* node;
   uint32_t reads = 0;        // by nodes of the plan, still to come
   uint32_t group_reads = 0;  // of these, by nodes of the same group
-  uint32_t place = 0;        // in the order of execution; while its group is open, in the group
+  uint32_t place = 0;        // in the order of execution, once placed
   uint8_t group = 0;         // the open group that it is in, plus one; 0: none
   bool placed = false;
   GroupRole role = GroupRole::kFull;

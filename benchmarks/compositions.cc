@@ -1,5 +1,5 @@
-// Layers written from element-wise ops and reductions: what running nodes as groups is worth. ns per
-// element, forward and backward.
+// Layers written from element-wise ops and reductions: what running nodes as groups is worth. ns
+// per element, forward and backward.
 #include <cmath>
 #include <functional>
 #include <vector>

@@ -16,7 +16,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/container/fixed_array.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
 #include "ops/kernels/elementwise.h"
