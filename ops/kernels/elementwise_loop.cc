@@ -103,10 +103,13 @@ class GroupProgram {
   // The registers that nobody reads after this place: its result may take one.
   void FreeWhatDies(const GroupNode& member, size_t place) {
     for (size_t i = 0; i < member.node->num_inputs; ++i) {
-      const GroupOperand& operand = member.operands[i];
-      if (!operand.tensor && group_.nodes[operand.place].last_read == place) {
-        program_.Free(slots_[operand.place]);
+      const GroupOperand* operand = &member.operands[i];
+      if (operand->tensor) continue;
+      // An expanded row value is read until the row value itself is: they share a register.
+      while (group_.nodes[operand->place].node->op->grouping == Grouping::kExpand) {
+        operand = &group_.nodes[operand->place].operands[0];
       }
+      if (group_.nodes[operand->place].last_read == place) program_.Free(slots_[operand->place]);
     }
   }
 
