@@ -59,8 +59,9 @@ struct DenseOp : Op<Derived> {
       for (int64_t i = row; i < row + rows; ++i) {
         std::byte* const out = y.raw() + (i * y.dim(1) + column) * size;
         const void* const terms[] = {out, b};
-        add(terms, out, columns, nullptr);
-        if (activate) activate(terms, out, columns, nullptr);
+        constexpr double kNoNumbers[2] = {};
+        add(terms, out, columns, kNoNumbers);
+        if (activate) activate(terms, out, columns, kNoNumbers);
       }
     };
     const FinishTile finish_tile = finish;
