@@ -154,8 +154,8 @@ class BlockProgram::Task {
                       begin, count, to);
         });
       } else {
-        pointers_[s] = scratch_ + layout_.offsets[operand.place] +
-                       begin % operand.period * operand.element;
+        pointers_[s] =
+            scratch_ + layout_.offsets[operand.place] + begin % operand.period * operand.element;
       }
     }
     for (const Instruction& instruction : program_.instructions_) {
