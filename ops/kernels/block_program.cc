@@ -14,6 +14,9 @@ constexpr int64_t kMaxBlock = 2048, kMinBlock = 64;
 constexpr int64_t kTaskWork = 1 << 17;  // elements times instructions of a task
 constexpr int64_t kMaxPeriod = 2048;    // longer rows are copied
 constexpr int64_t kRoom = 64;           // bytes: kernels read whole vectors
+// Results from this size on are written past the cache, operands that are this large together are
+// fetched into it ahead of their block.
+constexpr int64_t kStreamBytes = 4 << 20;
 
 void StoreNumber(double number, DType dtype, std::byte* to) {
   DispatchDType(dtype, [&]<class T>() {
@@ -110,6 +113,16 @@ BlockProgram::Slot BlockProgram::InFull(Slot slot) {
   return Last();
 }
 
+// Whether a result is written past the cache: not if it lies where an input was, which was just
+// read.
+bool BlockProgram::PassesCache(const Tensor* result, bool per_row) const {
+  if (!result || per_row || result->bytes() < kStreamBytes) return false;
+  for (const Slot slot : inputs_) {
+    if (operands_[slot].data == result->raw()) return false;
+  }
+  return true;
+}
+
 BlockProgram::Slot BlockProgram::AddResult(DType dtype, Tensor* result, bool per_row) {
   Operand& out = Add(result ? Kind::kStream : Kind::kRegister, dtype);
   out.per_row = per_row;
@@ -143,9 +156,21 @@ BlockProgram::Slot BlockProgram::Apply(Row row, DType computed_in, DType dtype,
     if (!per_row && operands_[instruction.in[i]].per_row) instruction.action = Action::kByRows;
   }
   instruction.kernel = GetBlockKernel(row, computed_in, where ? ones >> 1 : ones);
-  instruction.out = AddResult(dtype, result, per_row);
+  return Append(instruction, dtype, result, per_row);
+}
+
+BlockProgram::Slot BlockProgram::Append(Instruction instruction, DType dtype, Tensor* result,
+                                        bool per_row) {
+  const bool passes_cache = PassesCache(result, per_row);
+  const Slot out = AddResult(dtype, passes_cache ? nullptr : result, per_row);
+  instruction.out = out;
   instructions_.push_back(instruction);
-  return instruction.out;
+  if (passes_cache) {
+    instructions_.push_back({.action = Action::kStore,
+                             .in = {out, out, out},
+                             .out = AddResult(dtype, result, per_row)});
+  }
+  return out;
 }
 
 BlockProgram::Slot BlockProgram::Full(Slot slot) {
@@ -156,9 +181,7 @@ BlockProgram::Slot BlockProgram::Full(Slot slot) {
 BlockProgram::Slot BlockProgram::SumRows(Slot x, DType dtype, Tensor* result) {
   x = Full(x);
   Instruction sum = {.action = Action::kSumRows, .dtype = dtype, .in = {x, x, x}};
-  sum.out = AddResult(dtype, result, /*per_row=*/true);
-  instructions_.push_back(sum);
-  return sum.out;
+  return Append(sum, dtype, result, /*per_row=*/true);
 }
 
 void BlockProgram::SumColumns(Slot x, DType dtype, int64_t inner, Tensor& result) {
@@ -177,17 +200,20 @@ void BlockProgram::Free(Slot slot) {
 }
 
 BlockProgram::Layout BlockProgram::LayOut() const {
-  int64_t bytes_per_element = 0;  // of all blocks that are touched
+  int64_t bytes_per_element = 0, read_bytes = 0;  // of all blocks that are touched
   for (const Buffer& buffer : buffers_) {
     if (!buffer.per_row) bytes_per_element += buffer.element;
   }
   for (const Operand& operand : operands_) {
-    if (operand.kind == Kind::kStream && !operand.per_row) bytes_per_element += operand.element;
+    if (operand.kind != Kind::kStream || operand.per_row) continue;
+    bytes_per_element += operand.element;
+    if (operand.tensor) read_bytes += operand.element * size_;
   }
   const int64_t fitting =
       std::min(kMaxBlock, kCacheBytes / std::max<int64_t>(1, bytes_per_element));
   const int64_t work = kTaskWork / static_cast<int64_t>(instructions_.size());
   Layout layout = {};
+  layout.prefetch = read_bytes >= kStreamBytes;
   const auto choose = [&](int64_t granule) {
     layout.block = std::max(granule, fitting / granule * granule);
   };

@@ -84,6 +84,7 @@ class BlockProgram {
     kByRows,   // the kernel row by row: a row value is one element to it
     kSumRows,  // row_sum
     kFill,     // a row value in full
+    kStore,    // a block of a result that is too large for the cache
     kEnd,
   };
   struct Instruction {
@@ -110,6 +111,7 @@ class BlockProgram {
     int64_t block, task;  // elements
     int64_t group = 1;    // kEnd of columns: rows in a wide one
     int64_t scratch_bytes;
+    bool prefetch;                             // the operands are not in the cache
     absl::InlinedVector<int64_t, 16> offsets;  // of each buffer
   };
   class Task;
@@ -119,6 +121,8 @@ class BlockProgram {
   Slot InFull(Slot slot);  // of one element or a row value
   Slot Full(Slot slot);    // that, or the slot itself
   Slot AddResult(DType dtype, Tensor* result, bool per_row);
+  bool PassesCache(const Tensor* result, bool per_row) const;
+  Slot Append(Instruction instruction, DType dtype, Tensor* result, bool per_row);
   uint16_t NewBuffer(uint8_t element, int64_t period = 0, bool per_row = false);
   uint16_t TakeRegister(uint8_t element, bool per_row);
   Layout LayOut() const;

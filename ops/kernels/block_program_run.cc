@@ -5,6 +5,7 @@
 
 #include "absl/container/fixed_array.h"
 #include "ops/kernels/block_program.h"
+#include "ops/kernels/stream_copy.h"
 #include "ops/kernels/sum_functions.h"
 #include "tensor/parallel.h"
 
@@ -135,8 +136,11 @@ class BlockProgram::Task {
                           : MakePieceSum<double>(end - begin, group, inner));
     }
     for (int64_t at = begin; at < end; at += layout.block) {
+      const int64_t next = at + layout.block;
+      next_count_ = layout.prefetch ? std::clamp<int64_t>(end - next, 0, layout.block) : 0;
       RunBlock(at, std::min(layout.block, end - at));
     }
+    FinishStreamCopies();
   }
   void Result(size_t end, double* sums) const { sums_[end]->Result(sums); }
 
@@ -158,8 +162,24 @@ class BlockProgram::Task {
             scratch_ + layout_.offsets[operand.place] + begin % operand.period * operand.element;
       }
     }
-    for (const Instruction& instruction : program_.instructions_) {
-      RunInstruction(instruction, count, rows, columns);
+    const size_t instructions = program_.instructions_.size();
+    for (size_t i = 0; i < instructions; ++i) {
+      if (next_count_) Prefetch(count, i, instructions);
+      RunInstruction(program_.instructions_[i], count, rows, columns);
+    }
+  }
+
+  // The part-th part of what the next block reads: memory works while instructions do.
+  void Prefetch(int64_t count, size_t part, size_t parts) const {
+    for (const Slot s : moving_) {
+      const Operand& operand = program_.operands_[s];
+      if (operand.kind != Kind::kStream || !operand.tensor || operand.per_row) continue;
+      const size_t bytes = static_cast<size_t>(next_count_) * operand.element;
+      const std::byte* next = pointers_[s] + count * operand.element;
+      const size_t end = bytes * (part + 1) / parts;
+      for (size_t at = bytes * part / parts / 64 * 64; at < end; at += 64) {
+        __builtin_prefetch(next + at, /*write=*/0, /*locality=*/2);
+      }
     }
   }
 
@@ -181,6 +201,9 @@ class BlockProgram::Task {
           const T* from = static_cast<const T*>(in[0]);
           for (int64_t r = 0; r < rows; ++r) std::fill_n(to + r * columns, columns, from[r]);
         });
+      case Action::kStore:
+        return StreamCopy(static_cast<const std::byte*>(in[0]),
+                          count * program_.operands_[i.out].element, out);
       case Action::kEnd:
         return sums_[i.end]->Add(static_cast<const std::byte*>(in[0]), count);
     }
@@ -213,6 +236,7 @@ class BlockProgram::Task {
 
   const BlockProgram& program_;
   const Layout& layout_;
+  int64_t next_count_ = 0;  // elements of the block after this that are fetched meanwhile
   absl::FixedArray<std::byte, (64 << 10)> memory_;  // on the stack if it fits, as it mostly does
   std::byte* const scratch_;
   absl::FixedArray<std::byte*, 64> pointers_;

@@ -91,7 +91,9 @@ class GroupProgram {
   explicit GroupProgram(const ElementGroup& group)
       : group_(group), program_(*group.shape, group.columns), slots_(group.nodes.size()) {
     for (size_t place = 0; place < group.nodes.size(); ++place) {
-      slots_[place] = Write(group.nodes[place], place);
+      const GroupNode& member = group.nodes[place];
+      slots_[place] = Write(member, place);
+      if (member.role == GroupRole::kFull && !member.last_read) program_.Free(slots_[place]);
     }
   }
   void Run() { program_.Run(); }

@@ -271,6 +271,20 @@ TEST(ElementGroupsTest, OneVectorForRowsAndColumns) {
   }
 }
 
+// What is written past the cache: results larger than it, one of which an input's memory holds.
+TEST(ElementGroupsTest, LargerThanTheCache) {
+  for (const Shape& s : {Shape{(1 << 20) + 3}, Shape{1100, 1025}, Shape{40'000, 33}}) {
+    SCOPED_TRACE(ToString(s));
+    CheckGroups(
+        [](const Variables& x) {
+          const Variable y = Tanh(x[0] * 1.5 + x[1]), over = (x[0] * x[1]) * 2;
+          const Variable scaled = x[0] - Sum(y, -1, kKeepDims) * 1e-3;
+          return Variables{y * 0.5, scaled, Exp(over) * scaled};
+        },
+        {Random(s), Random({s[s.rank() - 1]}, 2)});
+  }
+}
+
 TEST(ElementGroupsTest, LongChainsOfRowValues) {
   CheckGroups(
       [](const Variables& x) {
