@@ -16,6 +16,7 @@
 #include "autograd/record.h"
 #include "autograd/small_array.h"
 #include "autograd/thread_state.h"
+#include "tensor/cache.h"
 
 namespace wengert::internal {
 namespace {
@@ -75,10 +76,12 @@ class Evaluation {
   // handle, or a node that is not part of this evaluation. All else is dropped after its last
   // reader here. Asked before the node runs, when all its readers here are still to come.
   void DecideKeeping(Entry& entry) const {
-    const bool outside = entry.node->references > entry.reads;
+    const bool outside = IsHeld(entry);
     entry.keep |= outside;
     entry.keep_residuals |= outside || (entry.node->requires_grad() && !final_);
   }
+
+  static bool IsHeld(const Entry& entry) { return entry.node->references > entry.reads; }
 
   // Moves the buffer of one input to output `o` if nobody can miss it; null otherwise. `reads`: by
   // nodes of the plan that run now, and not after this one.
@@ -237,18 +240,18 @@ class Evaluation {
     group_.resize(step.count);
     GroupOperand* operand = operands_.data();
     for (uint32_t i = 0; i < step.count; ++i) {
-      const Entry& entry = plan_.At(step.first + i);
+      Entry& entry = plan_.At(step.first + i);
       group_[i] = {entry.node, entry.role, operand, nullptr, 0};
-      if (!IsAlias(*entry.node) && (IsReadOutside(entry) || entry.role == GroupRole::kEnd)) {
-        group_[i].result = &entry.node->outputs()[0];
-      }
+      entry.again = true;
       for (const Variable& input : entry.node->inputs()) {
         const Entry* read = plan_.Find(input.node());
         const bool inside = read && read->place >= step.first && !input.output().defined();
         *operand++ = {inside ? nullptr : &input.output(), inside ? read->place - step.first : 0};
+        entry.again &= !read || read->keep || (inside && read->again);
         if (!inside) continue;
         uint32_t place = read->place - step.first;
-        for (group_[place].last_read = i; IsAlias(*group_[place].node);) {
+        group_[place].last_read = i;
+        while (IsAlias(*group_[place].node) && !group_[place].operands[0].tensor) {
           place = group_[place].operands[0].place;
           group_[place].last_read = i;
         }
@@ -257,7 +260,18 @@ class Evaluation {
           group_[place].result = &plan_.At(step.first + place).node->outputs()[0];
         }
       }
+      if (IsForRulesOnly(entry) && entry.again) entry.keep = false;
+      if (!IsAlias(*entry.node) && (IsReadOutside(entry) || entry.role == GroupRole::kEnd)) {
+        group_[i].result = &entry.node->outputs()[0];
+      }
     }
+  }
+
+  // A large value that is kept for gradient rules alone: to compute it again, in the loop that
+  // reads it, costs less than to write and read it.
+  static bool IsForRulesOnly(const Entry& entry) {
+    return entry.keep && !IsHeld(entry) && entry.reads == entry.group_reads &&
+           entry.role != GroupRole::kEnd && entry.node->outputs()[0].bytes() >= cache_bytes;
   }
 
   // Memory for what the node at place `i` of the group stores: that of an input, if no node after

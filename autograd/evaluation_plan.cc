@@ -199,7 +199,11 @@ EvaluationPlan::Fit EvaluationPlan::FitOfSum(const Node& node) {
   const Shape& shape = x.shape();
   if (NumElements(shape) <= kTiny || !IsFloating(x.dtype())) return {};
   OpenGroup* group = FindOpen(shape);
-  if (const Entry* entry = FindOpen(x); entry && entry->role != GroupRole::kFull) return {};
+  if (const Entry* entry = FindOpen(x)) {
+    // A sum over a tensor with gaps adds in another order.
+    const bool expanded = entry->node->op->grouping == Grouping::kExpand;
+    if (expanded || entry->role != GroupRole::kFull) return {};
+  }
   const Reduced r = Classify(shape, node.op->reduced_axes(node));
   if (r.reduced == 1) return {};  // a reshape
   const auto agrees = [&](int64_t columns, int64_t end_inner) {
@@ -222,17 +226,21 @@ EvaluationPlan::Fit EvaluationPlan::FitOfSum(const Node& node) {
   return {};
 }
 
-// Of a row value to the group's shape: another name for it.
+// Another name, in the group, for a row value of it or for what is read from memory.
 EvaluationPlan::Fit EvaluationPlan::FitOfExpand(const Node& node) {
   const Variable& x = node.inputs()[0];
+  const Shape& shape = node.outputs()[0].shape();
+  OpenGroup* group = FindOpen(shape);
   const Entry* entry = FindOpen(x);
-  if (!entry || entry->role != GroupRole::kRowValue) return {};
-  OpenGroup& group = open_[entry->group - 1];
-  if (!(node.outputs()[0].shape() == *group.shape) || !IsFullInput(x, group) ||
-      group.members.size() >= kMaxMembers) {
-    return {};
+  if (group && entry && &open_[entry->group - 1] == group) {
+    if (entry->role == GroupRole::kRowValue && IsFullInput(x, *group) &&
+        group->members.size() < kMaxMembers) {
+      return {.shape = group->shape, .group = group, .role = GroupRole::kRowValue};
+    }
+    group = nullptr;
   }
-  return {.shape = group.shape, .group = &group, .role = GroupRole::kRowValue};
+  if (NumElements(shape) <= kTiny || x.size() == NumElements(shape)) return {};
+  return {.shape = &shape, .group = group};
 }
 
 // Whether a node of the group's shape may read it: what the group computes must be full, or a row

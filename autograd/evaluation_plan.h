@@ -24,7 +24,8 @@ struct Entry {
   uint8_t group = 0;         // the open group that it is in, plus one; 0: none
   bool placed = false;
   GroupRole role = GroupRole::kFull;
-  bool keep = false;  // its values outlive the evaluation
+  bool keep = false;   // its values outlive the evaluation
+  bool again = false;  // in a group: what only it keeps could be computed again from what is kept
   bool keep_residuals = false;
 };
 

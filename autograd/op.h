@@ -91,6 +91,7 @@ struct Op {
   static constexpr bool kDonates = false;
   static constexpr Grouping kGrouping = Grouping::kNone;
   static constexpr int kResiduals = 0;  // outputs at the end that only the rule reads
+  static constexpr decltype(OpTable::run_group) kRunGroup = nullptr;
   static constexpr decltype(OpTable::match) kMatch = nullptr;  // see pattern.h
 };
 
@@ -164,6 +165,7 @@ inline constexpr OpTable kOpTable = {
     .grouping = O::kGrouping,
     .forward = &internal::Traits<O>::Forward,
     .vjp = internal::Traits<O>::VjpFunction(),
+    .run_group = O::kRunGroup,
     .reduced_axes = internal::Traits<O>::ReducedAxes(),
     .match = O::kMatch,
     .attribute_bytes = sizeof(O),

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "autograd/op.h"
 #include "autograd/slice.h"
+#include "ops/kernels/elementwise_loop.h"
 #include "ops/ops.h"
 
 namespace wengert {
@@ -82,6 +83,7 @@ struct PermuteOp : ViewOp<PermuteOp> {
 struct ExpandOp : ViewOp<ExpandOp> {
   static constexpr std::string_view kName = "expand";
   static constexpr Grouping kGrouping = Grouping::kExpand;
+  static constexpr auto kRunGroup = &RunElementGroup;
   Shape shape;
 
   Spec Infer(VariableSpan x) const {

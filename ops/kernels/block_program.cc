@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "ops/kernels/sum_functions.h"
+#include "tensor/cache.h"
 
 namespace wengert {
 namespace {
@@ -14,9 +15,6 @@ constexpr int64_t kMaxBlock = 2048, kMinBlock = 64;
 constexpr int64_t kTaskWork = 1 << 17;  // elements times instructions of a task
 constexpr int64_t kMaxPeriod = 2048;    // longer rows are copied
 constexpr int64_t kRoom = 64;           // bytes: kernels read whole vectors
-// Results from this size on are written past the cache, operands that are this large together are
-// fetched into it ahead of their block.
-constexpr int64_t kStreamBytes = 4 << 20;
 
 void StoreNumber(double number, DType dtype, std::byte* to) {
   DispatchDType(dtype, [&]<class T>() {
@@ -116,7 +114,7 @@ BlockProgram::Slot BlockProgram::InFull(Slot slot) {
 // Whether a result is written past the cache: not if it lies where an input was, which was just
 // read.
 bool BlockProgram::PassesCache(const Tensor* result, bool per_row) const {
-  if (!result || per_row || result->bytes() < kStreamBytes) return false;
+  if (!result || per_row || result->bytes() < cache_bytes) return false;
   for (const Slot slot : inputs_) {
     if (operands_[slot].data == result->raw()) return false;
   }
@@ -213,7 +211,7 @@ BlockProgram::Layout BlockProgram::LayOut() const {
       std::min(kMaxBlock, kCacheBytes / std::max<int64_t>(1, bytes_per_element));
   const int64_t work = kTaskWork / static_cast<int64_t>(instructions_.size());
   Layout layout = {};
-  layout.prefetch = read_bytes >= kStreamBytes;
+  layout.prefetch = read_bytes >= cache_bytes;
   const auto choose = [&](int64_t granule) {
     layout.block = std::max(granule, fitting / granule * granule);
   };

@@ -261,7 +261,7 @@ void BlockProgram::Finish(const End& end) const {
 }
 
 void BlockProgram::Run() {
-  if (size_ == 0) return;
+  if (size_ == 0 || instructions_.empty()) return;
   const Layout layout = LayOut();
   const int64_t tasks = CeilDiv(size_, layout.task), inner = std::max<int64_t>(end_inner_, 1);
   for (End& end : ends_) end.sums.resize(static_cast<size_t>(tasks * inner));

@@ -115,9 +115,11 @@ class GroupProgram {
       const GroupOperand* operand = &member.operands[i];
       if (operand->tensor) continue;
       // An expanded row value is another name for one, whose readers count too.
-      while (group_.nodes[operand->place].node->op->grouping == Grouping::kExpand) {
+      while (!operand->tensor &&
+             group_.nodes[operand->place].node->op->grouping == Grouping::kExpand) {
         operand = &group_.nodes[operand->place].operands[0];
       }
+      if (operand->tensor) continue;
       if (group_.nodes[operand->place].last_read == place) program_.Free(slots_[operand->place]);
     }
   }

@@ -62,6 +62,33 @@ TEST(ElementGroupMemoryTest, WhatOnlyTheGroupReadsIsNeverStored) {
   EXPECT_GT(KernelCalls() - calls, 40);  // ops, not loops
 }
 
+// What only a gradient rule would read again is not stored if it can be computed again.
+TEST(ElementGroupMemoryTest, LargeValuesForRulesAreComputedAgain) {
+  const KernelSettings settings;
+  cache_bytes = 1 << 20;
+  const Tensor x = Random({kRows, kColumns}), weights = Random({kColumns, kColumns}, 2);
+  const auto f = [](const Variable& v) { return Tanh(Exp(Tanh(v * 0.5)) * v) * v; };
+  const auto gradient = [&](bool of_product, double most, double least) {
+    const Variable leaf = DifferentiableLeaf(x);
+    Variable y;
+    const double stored = PeakBuffers([&] {
+      y = f(of_product ? MatMul(leaf, weights) : leaf);
+      return y;
+    });
+    EXPECT_LT(stored, most);
+    EXPECT_GT(stored, least);
+    return Grad(Sum(y), leaf).value();
+  };
+  for (const bool of_product : {false, true}) {
+    // A product is dropped once it was read unless a rule reads it, as here.
+    const Tensor computed_again = gradient(of_product, of_product ? 2.3 : 1.3, 0.9);
+    cache_bytes = 1 << 30;
+    const Tensor stored = gradient(of_product, 9, 4);
+    cache_bytes = 1 << 20;
+    EXPECT_TRUE(BitwiseEqual(computed_again, stored));
+  }
+}
+
 TEST(ElementGroupMemoryTest, ADonatedInputIsReadBeforeItIsOverwritten) {
   const auto body = [](const Variables& x) {
     // The product is dropped after the group, which may write over it.

@@ -121,6 +121,7 @@ inline void CheckGroups(const Body& body, const std::vector<Tensor>& inputs) {
     }
     for (const int threads : {1, 3}) {
       SetNumThreads(threads);
+      if (threads == 3) cache_bytes = 64;  // all is large
       for (const Reading reading : {Reading::kTogether, Reading::kValuesFirst,
                                     Reading::kGradientsFirst, Reading::kWithoutGradients}) {
         SCOPED_TRACE(absl::StrCat(threads, " threads, reading ", static_cast<int>(reading)));

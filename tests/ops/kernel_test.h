@@ -7,6 +7,7 @@
 
 #include "gtest/gtest.h"
 #include "hwy/highway.h"
+#include "tensor/cache.h"
 #include "tensor/parallel.h"
 
 namespace wengert {
@@ -40,16 +41,18 @@ void ForEachTarget(F f) {
   UseTargets(0);
 }
 
-// Puts the number of threads and the SIMD targets back: a member of a fixture.
+// Puts the number of threads, the SIMD targets and the cache's size back: a member of a fixture.
 class KernelSettings {
  public:
   ~KernelSettings() {
     SetNumThreads(threads_);
     UseTargets(0);
+    cache_bytes = cache_bytes_;
   }
 
  private:
   const int threads_ = NumThreads();
+  const int64_t cache_bytes_ = cache_bytes;
 };
 
 }  // namespace wengert

@@ -278,6 +278,8 @@ std::string ToString(const RunOptions& options) {
   if (options.limits.bytes != usual.bytes) {
     absl::StrAppend(&text, ", at most ", options.limits.bytes, " pending bytes");
   }
+  if (options.cache != cache_bytes)
+    absl::StrAppend(&text, ", a cache of ", options.cache, " bytes");
   return text;
 }
 
@@ -285,7 +287,9 @@ Outcome Run(const Program& program, const RunOptions& options, std::vector<Varia
   const struct Restore {
     int threads = NumThreads();
     PendingLimits limits = GetPendingLimits();
+    int64_t cache = cache_bytes;
     ~Restore() {
+      cache_bytes = cache;
       SetNumThreads(threads);
       SetPendingLimits(limits);
     }
@@ -293,6 +297,7 @@ Outcome Run(const Program& program, const RunOptions& options, std::vector<Varia
   DirtyThePool(program);
   SetNumThreads(options.threads);
   SetPendingLimits(options.limits);
+  cache_bytes = options.cache;
   return Runner(program, options, std::move(given)).Run();
 }
 

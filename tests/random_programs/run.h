@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "autograd/modes.h"
+#include "tensor/cache.h"
 #include "tests/random_programs/program.h"
 
 namespace wengert::random_programs {
@@ -24,6 +25,7 @@ struct RunOptions {
   bool as_loss = false;
   int threads = 1;
   PendingLimits limits = {};
+  int64_t cache = cache_bytes;
   // Draws which handles are kept, and when values are read. 0: as most programs do, none but the
   // last values, read at the end with the gradients.
   uint64_t choices = 0;
