@@ -7,8 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "autograd/op.h"
-#include "ops/kernels/conv_block_direct.h"
-#include "ops/kernels/onednn.h"
+#include "ops/kernels/convolution.h"
 #include "ops/ops.h"
 #include "ops/patterns.h"
 #include "tensor/parallel.h"
@@ -64,7 +63,7 @@ void ForEach(int64_t count, int64_t products, F f) {
   });
 }
 
-void Conv2dForward(const Geometry& g, const double* x, const double* w, double* y) {
+void Convolution(const Geometry& g, const double* x, const double* w, double* y) {
   const int64_t out = g.out_c / g.groups, taps = g.kernel_h * g.kernel_w;
   const int64_t image = g.out_h * g.out_w * g.out_c;
   ForEach(g.batch, image * taps * (g.in_c / g.groups), [&](int64_t n) {
@@ -77,7 +76,7 @@ void Conv2dForward(const Geometry& g, const double* x, const double* w, double* 
   });
 }
 
-void Conv2dInputGradient(const Geometry& g, const double* dy, const double* w, double* dx) {
+void ConvolutionInputGradient(const Geometry& g, const double* dy, const double* w, double* dx) {
   const int64_t out = g.out_c / g.groups, taps = g.kernel_h * g.kernel_w;
   const int64_t image = g.in_h * g.in_w * g.in_c;
   ForEach(g.batch, g.out_h * g.out_w * out * taps * g.in_c, [&](int64_t n) {
@@ -90,7 +89,7 @@ void Conv2dInputGradient(const Geometry& g, const double* dy, const double* w, d
   });
 }
 
-void Conv2dKernelGradient(const Geometry& g, const double* x, const double* dy, double* dw) {
+void ConvolutionKernelGradient(const Geometry& g, const double* x, const double* dy, double* dw) {
   const int64_t out = g.out_c / g.groups, tap_size = g.in_c / g.groups * g.out_c;
   ForEach(g.kernel_h * g.kernel_w, g.batch * g.out_h * g.out_w * tap_size, [&](int64_t tap) {
     std::fill_n(dw + tap * tap_size, tap_size, 0.0);
@@ -137,15 +136,8 @@ struct Conv2dOp : Op<Conv2dOp> {
     return {OutputShape(geometry), x[0].dtype()};
   }
   void Forward(TensorSpan in, Tensor& y) const {
-    OnDense(in, y, [&]<class T>(const T* x, const T* w, T* out) {
-      if constexpr (std::is_same_v<T, float>) {
-        const ConvBlockGeometry block = {.conv = geometry};
-        if (PrefersDirectBlock(block)) {
-          return DirectBlockForward(block, x, w, nullptr, out, nullptr);
-        }
-      }
-      Conv2dForward(geometry, x, w, out);
-    });
+    OnDense(in, y,
+            [&]<class T>(const T* x, const T* w, T* out) { Convolution(geometry, x, w, out); });
   }
   Gradients Vjp(VariableSpan x, const Variable&, const Variable& dy, Needs needs) const {
     return {needs[0] ? InputGradient(geometry, dy, x[1]) : Variable(),
@@ -166,7 +158,7 @@ struct Conv2dInputGradientOp : Op<Conv2dInputGradientOp> {
   }
   void Forward(TensorSpan in, Tensor& dx) const {
     OnDense(in, dx, [&]<class T>(const T* dy, const T* w, T* out) {
-      Conv2dInputGradient(geometry, dy, w, out);
+      ConvolutionInputGradient(geometry, dy, w, out);
     });
   }
   Gradients Vjp(VariableSpan x, const Variable&, const Variable& ddx, Needs needs) const {
@@ -188,14 +180,7 @@ struct Conv2dKernelGradientOp : Op<Conv2dKernelGradientOp> {
   }
   void Forward(TensorSpan in, Tensor& dw) const {
     OnDense(in, dw, [&]<class T>(const T* x, const T* dy, T* out) {
-      if constexpr (std::is_same_v<T, float>) {
-        const ConvBlockGeometry block = {.conv = geometry};
-        if (PrefersDirectBlock(block)) {
-          return DirectBlockBackward(block, x, nullptr, nullptr, nullptr, dy, nullptr, out,
-                                     nullptr);
-        }
-      }
-      Conv2dKernelGradient(geometry, x, dy, out);
+      ConvolutionKernelGradient(geometry, x, dy, out);
     });
   }
   Gradients Vjp(VariableSpan x, const Variable&, const Variable& ddw, Needs needs) const {

@@ -17,53 +17,18 @@
 #include "hwy/foreach_target.h"
 // clang-format on
 #include "hwy/highway.h"
-#include "ops/kernels/winograd_gemm-inl.h"
-#include "ops/kernels/winograd_transform-inl.h"
+#include "ops/kernels/winograd_tiles-inl.h"
 
 #ifndef WENGERT_CONV_BLOCK_WINOGRAD_ONCE_
 #define WENGERT_CONV_BLOCK_WINOGRAD_ONCE_
 namespace wengert {
 namespace {
 
-constexpr int64_t kCacheLine = 16;  // floats
-
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t RoundUp(int64_t a, int64_t b) { return CeilDiv(a, b) * b; }
-float* Floats(const StoragePtr& storage) { return reinterpret_cast<float*>(storage->data()); }
-
-// The block's tiles: 2x2 outputs each, rows [tiles_h, tiles_w] of each image, in the order of the
-// batch. With pooling a tile is an output of the block, and what flooring drops has no tile.
-struct Tiles {
-  explicit Tiles(const ConvBlockGeometry& g)
-      : height(g.pool ? g.conv.out_h / 2 : CeilDiv(g.conv.out_h, 2)),
-        width(g.pool ? g.conv.out_w / 2 : CeilDiv(g.conv.out_w, 2)),
-        count(g.conv.batch * height * width) {}
-  int64_t height, width, count;
-};
-
 // How many tiles one task takes, from the shape alone: what they give is to stay in L2.
 int64_t TilesPerTask(const ConvBlockGeometry& g) {
   const int64_t tiles = 8192 / RoundUp(g.conv.in_c, kCacheLine);
   return std::clamp<int64_t>(tiles, 24, 96) / 24 * 24;
 }
-
-// One tile, found by its number; moves on to the next ones.
-struct TilePosition {
-  TilePosition(const Tiles& tiles, int64_t tile)
-      : tiles(tiles),
-        image(tile / (tiles.height * tiles.width)),
-        row(tile / tiles.width % tiles.height),
-        column(tile % tiles.width) {}
-  void operator++() {
-    if (++column < tiles.width) return;
-    column = 0;
-    if (++row < tiles.height) return;
-    row = 0;
-    ++image;
-  }
-  const Tiles& tiles;
-  int64_t image, row, column;
-};
 
 struct ForwardArguments {
   const ConvBlockGeometry& g;
@@ -116,90 +81,6 @@ namespace HWY_NAMESPACE {
 namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
-
-using DF = hn::ScalableTag<float>;
-using VF = hn::Vec<DF>;
-constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(DF()));
-
-// Panels of output channels, dealt evenly: calls f(channel, vectors) for each. The transformed
-// kernel is stored panel by panel as [16, in_c, vectors * lanes].
-template <class F>
-HWY_INLINE void ForPanels(int64_t out_c, const F& f) {
-  int64_t vectors_left = CeilDiv(out_c, kLanes), channel = 0;
-  for (int64_t left = CeilDiv(vectors_left, kPanelVectors); left > 0; --left) {
-    const int64_t vectors = CeilDiv(vectors_left, left);
-    f(channel, vectors);
-    channel += vectors * kLanes;
-    vectors_left -= vectors;
-  }
-}
-
-// `count` channels from `from` on, the rest of the vector 0.
-HWY_INLINE VF LoadChannels(const float* from, int64_t count) {
-  const DF d;
-  if (count >= kLanes) return hn::LoadU(d, from);
-  return hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(count)), d, from);
-}
-
-// Stores the first `count` lanes and touches nothing else: it may be another thread's.
-template <class D, class T>
-HWY_INLINE void StoreChannels(hn::Vec<D> v, D d, T* to, int64_t count) {
-  if (count >= kLanes) return hn::StoreU(v, d, to);
-  HWY_ALIGN T lanes[kLanes];
-  hn::Store(v, d, lanes);
-  std::copy_n(lanes, count, to);
-}
-
-// ---- The tiles of x ----
-
-// A tile's 4x4 pixels of x, by vectors of channels, to to[value * stride + channel].
-template <class Pixel>
-HWY_INLINE void TransformTile(int64_t channels, const Pixel& pixel, float* to, int64_t stride) {
-  const DF d;
-  int64_t c = 0;
-  for (; c + kLanes <= channels; c += kLanes) {
-    TransformInput(
-        d, [&](int i, int j) HWY_ATTR { return hn::LoadU(d, pixel(i, j) + c); }, to + c, stride);
-  }
-  if (c == channels) return;
-  const auto mask = hn::FirstN(d, static_cast<size_t>(channels - c));
-  TransformInput(
-      d, [&](int i, int j) HWY_ATTR { return hn::MaskedLoad(mask, d, pixel(i, j) + c); }, to + c,
-      stride);
-}
-
-// The tiles [begin, end) to `to`: [16, stride], where a value's tiles are rows of `row` floats.
-// zeros: a pixel of the padding.
-void TransformTiles(const ConvBlockGeometry& block, const Tiles& tiles, const float* x,
-                    int64_t begin, int64_t end, const float* zeros, float* to, int64_t row,
-                    int64_t stride) {
-  const Conv2dGeometry& g = block.conv;
-  const int64_t row_size = g.in_w * g.in_c;
-  TilePosition position(tiles, begin);
-  for (int64_t tile = begin; tile < end; ++tile, ++position, to += row) {
-    const int64_t h = 2 * position.row - g.pad_top, w = 2 * position.column - g.pad_left;
-    const float* const first = x + (position.image * g.in_h + h) * row_size + w * g.in_c;
-    if (h >= 0 && h + 4 <= g.in_h && w >= 0 && w + 4 <= g.in_w) {
-      TransformTile(
-          g.in_c,
-          [=](int i, int j)
-              HWY_ATTR { return first + i * row_size + j * static_cast<int>(g.in_c); },
-          to, stride);
-      continue;
-    }
-    const float* pixels[4][4];
-    for (int i = 0; i < 4; ++i) {
-      for (int j = 0; j < 4; ++j) {
-        const bool inside = h + i >= 0 && h + i < g.in_h && w + j >= 0 && w + j < g.in_w;
-        pixels[i][j] = inside ? first + i * row_size + j * g.in_c : zeros;
-      }
-    }
-    TransformTile(
-        g.in_c, [&](int i, int j) HWY_ATTR { return pixels[i][j]; }, to, stride);
-  }
-}
-
-// ---- The results ----
 
 // What follows the convolution, for one tile and vector of `count` channels.
 struct Finish {
@@ -276,6 +157,7 @@ void FinishTiles(const ForwardArguments& a, const Tiles& tiles, int64_t begin, i
   }
 }
 
+// The transformed kernel is stored panel by panel as [16, in_c, vectors * lanes].
 template <int kVectors>
 void PanelOfTiles(const ForwardArguments& a, const Tiles& tiles, int64_t begin, int64_t end,
                   int64_t channel, const float* transformed_x, int64_t row, int64_t x_stride,
@@ -283,7 +165,7 @@ void PanelOfTiles(const ForwardArguments& a, const Tiles& tiles, int64_t begin, 
   const int64_t in_c = a.g.conv.in_c, w_size = in_c * kVectors * kLanes;
   const float* const w = a.transformed_w + 16 * in_c * channel;
   for (int64_t value = 0; value < 16; ++value) {
-    MultiplyPanel<kVectors>(end - begin, in_c, transformed_x + value * x_stride, row,
+    MultiplyPanel<kVectors>(end - begin, in_c, transformed_x + value * x_stride, row, 1,
                             w + value * w_size, products + value * stride);
   }
   FinishTiles<kVectors>(a, tiles, begin, end, channel, products, stride);
@@ -335,7 +217,7 @@ void ForwardTilesOnTarget(const ForwardArguments& a, const Tiles& tiles, int64_t
   float* const products = transformed + 16 * x_stride;
   float* const zeros = products + 16 * stride;
   std::fill_n(zeros, row, 0.0f);
-  TransformTiles(a.g, tiles, a.x, begin, end, zeros, transformed, row, x_stride);
+  TransformTiles(g, tiles, a.x, begin, end, zeros, transformed, row, x_stride);
   constexpr auto kPanels = MakePanels(std::make_integer_sequence<int, kPanelVectors>());
   ForPanels(g.out_c, [&](int64_t channel, int64_t vectors) {
     kPanels[vectors - 1](a, tiles, begin, end, channel, transformed, row, x_stride, products,

@@ -3,6 +3,7 @@
 // need besides. Measured on AVX-512 with 5 to 256 channels, images of 3 to 64 pixels a side and
 // batches of 1 to 256.
 #include "ops/kernels/conv_block_winograd.h"
+#include "ops/kernels/winograd.h"
 
 namespace wengert {
 namespace {
@@ -32,6 +33,12 @@ bool PrefersWinogradBlockBackward(const ConvBlockGeometry& block) {
   const int64_t windows = g.batch * (g.out_h / 2) * (g.out_w / 2);
   return TakesGeometry(g) && block.pool && windows >= 16 && g.in_c >= 8 && g.out_c >= 8 &&
          g.in_c * g.out_c >= 128;
+}
+
+bool PrefersWinogradKernelGradient(const Conv2dGeometry& g) {
+  const int64_t tiles = (g.out_h + 1) / 2 * ((g.out_w + 1) / 2), pixels = g.out_h * g.out_w;
+  return TakesGeometry(g) && 32 * tiles <= 15 * pixels && g.batch * tiles >= 64 && g.in_c >= 16 &&
+         g.out_c >= 16;
 }
 
 }  // namespace wengert

@@ -46,10 +46,10 @@ HWY_INLINE void KeepInRegister([[maybe_unused]] V& v) {
 #endif
 }
 
-// c[kRows, width] (+)= a[kRows, depth] b[depth, width]. B and C are dense, width = kVectors *
-// lanes.
+// c[kRows, width] (+)= a[kRows, depth] b[depth, width]. Element (r, p) of A is at a[r * a_row + p *
+// a_step]; B and C are dense, width = kVectors * lanes.
 template <int kRows, int kVectors>
-void PanelBlock(int64_t depth, const float* HWY_RESTRICT a, int64_t a_row,
+void PanelBlock(int64_t depth, const float* HWY_RESTRICT a, int64_t a_row, int64_t a_step,
                 const float* HWY_RESTRICT b, float* HWY_RESTRICT c, bool accumulate) {
   const hn::ScalableTag<float> d;
   using V = hn::Vec<decltype(d)>;
@@ -60,7 +60,7 @@ void PanelBlock(int64_t depth, const float* HWY_RESTRICT a, int64_t a_row,
       sums[r][v] = accumulate ? hn::Load(d, c + r * kWidth + v * kLanes) : hn::Zero(d);
     }
   }
-  for (int64_t p = 0; p < depth; ++p, ++a, b += kWidth) {
+  for (int64_t p = 0; p < depth; ++p, a += a_step, b += kWidth) {
     V row[kVectors];
     HWY_UNROLL(4) for (int v = 0; v < kVectors; ++v) {
       row[v] = hn::Load(d, b + v * kLanes);
@@ -80,7 +80,8 @@ void PanelBlock(int64_t depth, const float* HWY_RESTRICT a, int64_t a_row,
   }
 }
 
-using PanelBlockFunction = void (*)(int64_t, const float*, int64_t, const float*, float*, bool);
+using PanelBlockFunction = void (*)(int64_t, const float*, int64_t, int64_t, const float*, float*,
+                                    bool);
 
 template <int kVectors, int... kIndex>
 constexpr auto MakePanelBlocks(std::integer_sequence<int, kIndex...>) {
@@ -90,10 +91,11 @@ template <int kVectors>
 constexpr auto kPanelBlocks =
     MakePanelBlocks<kVectors>(std::make_integer_sequence<int, kBlockRows[kVectors - 1]>());
 
-// c[m, width] = a[m, k] b[k, width]. The rows are dealt to blocks evenly, so that no block is left
-// with one or two.
+// c[m, width] (+)= a[m, k] b[k, width]. The rows are dealt to blocks evenly, so that no block is
+// left with one or two.
 template <int kVectors>
-void MultiplyPanel(int64_t m, int64_t k, const float* a, int64_t a_row, const float* b, float* c) {
+void MultiplyPanel(int64_t m, int64_t k, const float* a, int64_t a_row, int64_t a_step,
+                   const float* b, float* c, bool accumulate = false) {
   const hn::ScalableTag<float> d;
   constexpr int64_t kWidth = kVectors * static_cast<int64_t>(hn::MaxLanes(d));
   constexpr int64_t kRows = kBlockRows[kVectors - 1];
@@ -104,8 +106,8 @@ void MultiplyPanel(int64_t m, int64_t k, const float* a, int64_t a_row, const fl
     int64_t row = 0;
     for (int64_t i = 0; i < blocks; ++i) {
       const int64_t rows = fewer + (i < more);
-      kPanelBlocks<kVectors>[rows - 1](depth, a + row * a_row + p, a_row, b + p * kWidth,
-                                       c + row * kWidth, p > 0);
+      kPanelBlocks<kVectors>[rows - 1](depth, a + row * a_row + p * a_step, a_row, a_step,
+                                       b + p * kWidth, c + row * kWidth, accumulate || p > 0);
       row += rows;
     }
   }

@@ -80,6 +80,49 @@ HWY_INLINE void TransformOutput(D d, const float* from, int64_t stride, hn::Vec<
   y[3] = hn::Sub(differences[1], hn::Add(differences[2], differences[3]));
 }
 
+// Stores A y A' of a 2x2 tile y = load(row, column), value (i, j) at to[(4 i + j) * stride]: the
+// adjoint of TransformOutput.
+template <class D, class Load>
+HWY_INLINE void TransformOutputGradient(D d, const Load& load, float* to, int64_t stride) {
+  using V = hn::Vec<D>;
+  V rows[4][2];
+  HWY_UNROLL(2) for (int j = 0; j < 2; ++j) {
+    const V y0 = load(0, j), y1 = load(1, j);
+    rows[0][j] = y0;
+    rows[1][j] = hn::Add(y0, y1);
+    rows[2][j] = hn::Sub(y0, y1);
+    rows[3][j] = hn::Neg(y1);
+  }
+  HWY_UNROLL(4) for (int i = 0; i < 4; ++i) {
+    const V y0 = rows[i][0], y1 = rows[i][1];
+    hn::Store(y0, d, to + 4 * i * stride);
+    hn::Store(hn::Add(y0, y1), d, to + (4 * i + 1) * stride);
+    hn::Store(hn::Sub(y0, y1), d, to + (4 * i + 2) * stride);
+    hn::Store(hn::Neg(y1), d, to + (4 * i + 3) * stride);
+  }
+}
+
+// taps = G' m G, 3x3 in row-major order, of a 4x4 tile m: the adjoint of TransformKernel.
+template <class V>
+HWY_INLINE void TransformKernelGradient(const V (&m)[16], V (&taps)[9]) {
+  const V half = hn::Set(hn::DFromV<V>(), 0.5f);
+  const auto narrow = [&](V m0, V m1, V m2, V m3, V(&out)[3]) HWY_ATTR {
+    const V middle = hn::Mul(hn::Add(m1, m2), half);
+    out[0] = hn::Add(m0, middle);
+    out[1] = hn::Mul(hn::Sub(m1, m2), half);
+    out[2] = hn::Add(middle, m3);
+  };
+  V columns[4][3];
+  HWY_UNROLL(4) for (int j = 0; j < 4; ++j) {
+    narrow(m[j], m[4 + j], m[8 + j], m[12 + j], columns[j]);
+  }
+  HWY_UNROLL(3) for (int i = 0; i < 3; ++i) {
+    V row[3];
+    narrow(columns[0][i], columns[1][i], columns[2][i], columns[3][i], row);
+    HWY_UNROLL(3) for (int j = 0; j < 3; ++j) taps[3 * i + j] = row[j];
+  }
+}
+
 }  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace wengert
