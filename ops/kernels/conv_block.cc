@@ -8,6 +8,8 @@
 
 #include "ops/kernels/conv_block_direct.h"
 #include "ops/kernels/conv_block_winograd.h"
+#include "ops/kernels/convolution.h"
+#include "ops/kernels/winograd.h"
 #include "tensor/parallel.h"
 #include "tensor/pool.h"
 
@@ -189,6 +191,36 @@ void GeneralForward(const ConvBlockGeometry& g, const float* x, const float* w, 
   Conv2dForwardPieces(g.conv, x, w, g.pool ? nullptr : y, finish);
 }
 
+// The sums of the images, [batch, out_c], in their order.
+void FinishBias(const Conv2dGeometry& g, const std::vector<double>& sums, float* dbias) {
+  for (int64_t c = 0; c < g.out_c; ++c) {
+    double sum = 0;
+    for (int64_t i = 0; i < g.batch; ++i) sum += sums[i * g.out_c + c];
+    dbias[c] = static_cast<float>(sum);
+  }
+}
+
+// Without pooling: through the whole gradient of the convolution.
+void UnpooledBackward(const ConvBlockGeometry& g, const float* x, const float* w, const float* y,
+                      const float* dy, float* dx, float* dw, float* dbias) {
+  const Conv2dGeometry& conv = g.conv;
+  const int64_t image = conv.out_h * conv.out_w * conv.out_c;
+  std::vector<double> sums(dbias ? conv.batch * conv.out_c : 0);
+  const StoragePtr storage = StoragePtr::Allocate(g.relu ? conv.batch * image * sizeof(float) : 0);
+  float* const dz = g.relu ? reinterpret_cast<float*>(storage->data()) : nullptr;
+  if (dz || dbias) {
+    ParallelFor(conv.batch, [&](int64_t i) {
+      const int64_t at = i * image;
+      HWY_DYNAMIC_DISPATCH(ExpandOnTarget)
+      (g, y ? y + at : nullptr, nullptr, dy + at, dz ? dz + at : nullptr,
+       dbias ? &sums[i * conv.out_c] : nullptr);
+    });
+  }
+  if (dbias) FinishBias(conv, sums, dbias);
+  if (dx) ConvolutionInputGradient(conv, dz ? dz : dy, w, dx);
+  if (dw) ConvolutionKernelGradient(conv, x, dz ? dz : dy, dw);
+}
+
 void GeneralBackward(const ConvBlockGeometry& g, const float* x, const float* w, const float* y,
                      const uint8_t* winners, const float* dy, float* dx, float* dw, float* dbias) {
   const Conv2dGeometry& conv = g.conv;
@@ -210,11 +242,7 @@ void GeneralBackward(const ConvBlockGeometry& g, const float* x, const float* w,
   }
   if (!dbias) return;
   if (sums_wanted) ParallelFor(conv.batch, [&](int64_t i) { expand(i, 1, nullptr); });
-  for (int64_t c = 0; c < conv.out_c; ++c) {
-    double sum = 0;
-    for (int64_t i = 0; i < conv.batch; ++i) sum += sums[i * conv.out_c + c];
-    dbias[c] = static_cast<float>(sum);
-  }
+  FinishBias(conv, sums, dbias);
 }
 
 }  // namespace
@@ -234,6 +262,9 @@ void ConvBlockBackward(const ConvBlockGeometry& g, const float* x, const float* 
   if (PrefersDirectBlock(g)) return DirectBlockBackward(g, x, w, y, winners, dy, dx, dw, dbias);
   if (PrefersWinogradBlockBackward(g)) {
     return WinogradBlockBackward(g, x, w, y, winners, dy, dx, dw, dbias);
+  }
+  if (!g.pool && (PrefersWinogradInputGradient(g.conv) || PrefersWinogradKernelGradient(g.conv))) {
+    return UnpooledBackward(g, x, w, y, dy, dx, dw, dbias);
   }
   GeneralBackward(g, x, w, y, winners, dy, dx, dw, dbias);
 }

@@ -1,7 +1,7 @@
-// Where the Winograd convolution block and the visit to the winners are no slower than oneDNN's
-// convolution and its gradients, even without the passes for bias, relu and pooling that those
-// need besides. Measured on AVX-512 with 5 to 256 channels, images of 3 to 64 pixels a side and
-// batches of 1 to 256.
+// Where Winograd's filtering and the visit to the winners are no slower than oneDNN's convolution
+// and its gradients, even without the passes for bias, relu and pooling that those need besides.
+// Measured on AVX-512 with 5 to 256 channels, images of 3 to 64 pixels a side and batches of 1 to
+// 256.
 #include "ops/kernels/conv_block_winograd.h"
 #include "ops/kernels/winograd.h"
 
@@ -13,18 +13,31 @@ bool TakesGeometry(const Conv2dGeometry& g) {
          g.dilation_h == 1 && g.dilation_w == 1 && g.groups == 1 && g.batch > 0;
 }
 
+// An image of results, cut into tiles of 2x2.
+struct Image {
+  int64_t height, width;
+
+  int64_t tiles() const { return (height + 1) / 2 * ((width + 1) / 2); }
+  // Tiles past the edge of an odd image cost as much as whole ones. There must be fewer products,
+  // 16 of a tile, than the 9 of each pixel; `share`, of 32, says how many fewer.
+  bool Fills(int64_t share) const { return 32 * tiles() <= share * height * width; }
+};
+
+// Whether there are tiles enough to pay for the transform of the kernel.
+bool PaysForKernel(const Conv2dGeometry& g, const Image& image) {
+  return 512 * g.batch * image.tiles() >= g.in_c * g.out_c;
+}
+
 }  // namespace
 
 bool PrefersWinogradBlock(const ConvBlockGeometry& block) {
   const Conv2dGeometry& g = block.conv;
-  if (!TakesGeometry(g)) return false;
+  const Image image = {g.out_h, g.out_w};
+  if (!TakesGeometry(g) || !PaysForKernel(g, image)) return false;
   // With few channels the transforms cost more than the products that they save.
   if (g.in_c * g.out_c < 512) return false;
   if (block.pool) return g.out_h >= 2 && g.out_w >= 2 && g.in_c >= 8 && g.out_c >= 16;
-  // Tiles past the edge of an odd image cost as much as whole ones: there must be fewer products,
-  // 16 of a tile, than the 9 of each pixel.
-  const int64_t tiles = (g.out_h + 1) / 2 * ((g.out_w + 1) / 2), pixels = g.out_h * g.out_w;
-  return 32 * tiles <= 15 * pixels && g.in_c >= 16 && g.out_c > 16;
+  return image.Fills(15) && g.in_c >= 16 && g.out_c > 16;
 }
 
 bool PrefersWinogradBlockBackward(const ConvBlockGeometry& block) {
@@ -35,10 +48,19 @@ bool PrefersWinogradBlockBackward(const ConvBlockGeometry& block) {
          g.in_c * g.out_c >= 128;
 }
 
+bool PrefersWinogradInputGradient(const Conv2dGeometry& g) {
+  const Image image = {g.in_h, g.in_w};
+  const bool takes_padding =
+      g.pad_top <= 2 && g.pad_left <= 2 && g.pad_bottom <= 2 && g.pad_right <= 2;
+  return TakesGeometry(g) && takes_padding && PaysForKernel(g, image) &&
+         g.batch * image.tiles() >= 32 && image.Fills(11) && g.in_c > 16 && g.out_c >= 16 &&
+         g.in_c * g.out_c >= 512;
+}
+
 bool PrefersWinogradKernelGradient(const Conv2dGeometry& g) {
-  const int64_t tiles = (g.out_h + 1) / 2 * ((g.out_w + 1) / 2), pixels = g.out_h * g.out_w;
-  return TakesGeometry(g) && 32 * tiles <= 15 * pixels && g.batch * tiles >= 64 && g.in_c >= 16 &&
-         g.out_c >= 16;
+  const Image image = {g.out_h, g.out_w};
+  return TakesGeometry(g) && g.batch * image.tiles() >= 64 && image.Fills(13) && g.in_c >= 16 &&
+         g.out_c >= 32;
 }
 
 }  // namespace wengert

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "ops/kernels/conv_block_winograd.h"
 #include "ops/kernels/winograd.h"
@@ -22,12 +23,6 @@ Conv2dGeometry TurnedAround(const Conv2dGeometry& g) {
 }
 
 }  // namespace
-
-bool PrefersWinogradInputGradient(const Conv2dGeometry& g) {
-  const bool padding_fits = g.pad_top < g.kernel_h && g.pad_left < g.kernel_w &&
-                            g.pad_bottom < g.kernel_h && g.pad_right < g.kernel_w;
-  return padding_fits && PrefersWinogradBlock({.conv = TurnedAround(g)});
-}
 
 void WinogradInputGradient(const Conv2dGeometry& g, const float* dy, const float* w, float* dx) {
   const int64_t taps = g.kernel_h * g.kernel_w, tap_size = g.in_c * g.out_c;
