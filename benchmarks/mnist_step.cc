@@ -24,11 +24,12 @@ const MnistSplit& TrainingData() {
 
 }  // namespace
 
-MnistStep::MnistStep(const std::string& model, MnistOrder order)
+MnistStep::MnistStep(const std::string& model, MnistOrder order, int64_t batch_size)
     : model_(OrDie(mnist::MakeModel(model, "relu", generator_))),
+      batch_size_(batch_size ? batch_size : model_.recipe.batch_size),
       optimizer_(OrDie(mnist::MakeOptimizer(model_.recipe.optimizer, model_.parameters, 0))),
       loader_(std::make_unique<Loader>(TrainingData().images, TrainingData().labels,
-                                       LoaderOptions{.batch_size = model_.recipe.batch_size,
+                                       LoaderOptions{.batch_size = batch_size_,
                                                      .shuffle = order == MnistOrder::kShuffled,
                                                      .seed = 1,
                                                      .keep_partial = false,

@@ -2,6 +2,7 @@
 #ifndef WENGERT_BENCHMARKS_MNIST_STEP_H_
 #define WENGERT_BENCHMARKS_MNIST_STEP_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,16 +18,19 @@ enum class MnistOrder { kShuffled, kAsFiled };
 class MnistStep {
  public:
   // Aborts the benchmark program with the status' text when data or model is missing.
-  explicit MnistStep(const std::string& model, MnistOrder order = MnistOrder::kShuffled);
+  // batch_size 0: the model's own.
+  explicit MnistStep(const std::string& model, MnistOrder order = MnistOrder::kShuffled,
+                     int64_t batch_size = 0);
 
   // Batch slice, forward, cross entropy, backward, optimizer. Returns the loss.
   double Run();
-  int64_t batch_size() const { return model_.recipe.batch_size; }
+  int64_t batch_size() const { return batch_size_; }
   const std::vector<NamedParameter>& weights() const { return model_.weights; }
 
  private:
   Generator generator_{1};
   mnist::Model model_;
+  int64_t batch_size_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Loader> loader_;
   int64_t epoch_ = 0, index_ = 0;
