@@ -149,6 +149,7 @@ class Differentiation {
       internal::MergeAssembled(terms);
       first = internal::Accumulate(terms);
     }
+    if (first.defined()) internal::Resume(first);
     return first;
   }
 
@@ -279,7 +280,8 @@ class Differentiation {
       needs_any |= needs[i] = slot_of[i] >= 0;
     }
     if (!needs_any) return;
-    Gradients gradients = ApplyRule(node, x, dy, Needs(needs));
+    Gradients gradients = internal::IsNarrow(node) ? NarrowGradients(node, x, dy, Needs(needs))
+                                                   : ApplyRule(node, x, dy, Needs(needs));
     if (!entry.target) {
       for (Variable& v : dy) v = Variable();  // nobody else reads it: its memory can go early
     }
@@ -304,6 +306,15 @@ class Differentiation {
       if (!error.has_place()) error.AddPlace(node.where(), LayerPath(node));
       throw;
     }
+  }
+
+  // The cotangent of a slice is as large as what was cut: it waits for those of the other slices,
+  // with which Combine merges it, in eager mode and past the limits of what may be pending too.
+  static Gradients NarrowGradients(Node& node, VariableSpan x, VariableSpan dy, Needs needs) {
+    const EagerGuard lazy(false);
+    Gradients gradients = ApplyRule(node, x, dy, needs);
+    internal::HoldBack(gradients[0]);
+    return gradients;
   }
 
   [[noreturn]] static void ThrowWrongRule(const Node& node, std::string_view what) {

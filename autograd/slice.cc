@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "autograd/record.h"
 
 namespace wengert::internal {
 namespace {
@@ -103,6 +104,19 @@ std::vector<OpCase> AssembleOp::Cases() {
         [op = op](VariableSpan x) { return Apply(op, x); }));
   }
   return cases;
+}
+
+bool IsNarrow(const Node& node) { return node.op == &kOpTable<NarrowOp>; }
+
+void HoldBack(const Variable& assembled) {
+  if (assembled.node()->pending_slot) PendingList::Get().Remove(assembled.node());
+}
+
+void Resume(const Variable& v) {
+  Node* const node = v.node();
+  if (node->op != &kOpTable<AssembleOp> || node->pending_slot || v.output().defined()) return;
+  PendingList::Get().Add(node, node->outputs()[0].bytes());
+  if (Eager()) RunNow(v);
 }
 
 void MergeAssembled(absl::InlinedVector<Variable, 1>& terms) {

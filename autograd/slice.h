@@ -50,6 +50,11 @@ struct AssembleOp : Op<AssembleOp> {
 // assembled term.
 void MergeAssembled(absl::InlinedVector<Variable, 1>& terms);
 
+bool IsNarrow(const Node& node);
+// An assembled value that is recorded lazily and waits, uncounted, until it is read or resumed.
+void HoldBack(const Variable& assembled);
+void Resume(const Variable& v);  // no effect on any other
+
 }  // namespace wengert::internal
 
 #endif  // WENGERT_AUTOGRAD_SLICE_H_

@@ -108,7 +108,7 @@ const bool kRegistered = [] {
                                    std::pair{"composed", RecurrentPath::kComposed}}) {
     // Composed, 256 steps take 8 GB: see docs/performance.md.
     Register(absl::StrCat("Sequence/", name), "steps", {1, 2},
-             Powers(8, 2, path == RecurrentPath::kFused ? 1024 : 128), &LstmLayer, path);
+             Powers(8, 2, path == RecurrentPath::1024), &LstmLayer, path);
   }
   for (const char* model : {"cnn32_64_d128", "mlp"}) {
     Register(absl::StrCat("Threads/", model), "images", {1, 2, 3, 4, 8}, {128}, &MnistModel, model);

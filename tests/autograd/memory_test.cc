@@ -256,6 +256,29 @@ TEST(MemoryTest, TrainingUpdatesParametersInTheirOwnBuffers) {
   }
 }
 
+// The gradient of something cut into many slices is assembled once, not added up from padded
+// copies: eager too, and when more waits than may.
+TEST(MemoryTest, TheGradientOfManySlicesTakesOneCopy) {
+  constexpr int64_t kRows = 512, kColumns = 2048;
+  const PendingLimits limits = GetPendingLimits();
+  for (const bool eager : {false, true}) {
+    for (const int64_t bytes : {int64_t{1} << 20, limits.bytes}) {
+      const EagerGuard guard(eager);
+      SetPendingLimits({.nodes = limits.nodes, .bytes = bytes});
+      const Variable x = DifferentiableLeaf(Tensor::Full({kRows, kColumns}, 0.5, DType::kFloat32));
+      Variable sum = Tensor::Zeros({}, DType::kFloat32);
+      for (int64_t i = 0; i < kRows; ++i) sum = sum + Sum(Square(Narrow(x, 0, i, 1)));
+      const int64_t before = GetPoolStatistics().live_bytes;
+      ResetPoolPeak();
+      const Tensor gradient = Grad(sum, x).value();
+      EXPECT_LT(GetPoolStatistics().peak_bytes - before, 4 * x.value().bytes())
+          << eager << " " << bytes;
+      EXPECT_EQ(gradient.at<float>({kRows - 1, 3}), 1);
+    }
+  }
+  SetPendingLimits(limits);
+}
+
 // A chain of a million ops recorded, evaluated, differentiated twice over and freed.
 void* RunMillion(void*) {
   constexpr int kOps = 1'000'000;
