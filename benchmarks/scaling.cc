@@ -106,9 +106,8 @@ const bool kRegistered = [] {
   Register("Width/mlp", "units", {1, 2}, Powers(16, 2, 4096), &SquareMlp);
   for (const auto& [name, path] : {std::pair{"fused", RecurrentPath::kFused},
                                    std::pair{"composed", RecurrentPath::kComposed}}) {
-    // Composed, 256 steps take 8 GB: see docs/performance.md.
-    Register(absl::StrCat("Sequence/", name), "steps", {1, 2},
-             Powers(8, 2, path == RecurrentPath::1024), &LstmLayer, path);
+    Register(absl::StrCat("Sequence/", name), "steps", {1, 2}, Powers(8, 2, 1024), &LstmLayer,
+             path);
   }
   for (const char* model : {"cnn32_64_d128", "mlp"}) {
     Register(absl::StrCat("Threads/", model), "images", {1, 2, 3, 4, 8}, {128}, &MnistModel, model);
