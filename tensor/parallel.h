@@ -1,4 +1,4 @@
-// Runs loops on the process's one team of threads (OpenMP).
+// Runs loops on the process's one team of threads.
 //
 // A loop is split by the shape of its data, never by the number of threads: the caller decides on
 // the tasks from sizes alone, each task writes its own part of the result, and so the result has
