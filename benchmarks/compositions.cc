@@ -6,6 +6,7 @@
 
 #include "autograd/grad.h"
 #include "benchmark/benchmark.h"
+#include "benchmarks/gates_loop.h"
 #include "ops/ops.h"
 #include "tensor/parallel.h"
 
@@ -42,12 +43,35 @@ void TanhChain(benchmark::State& state) {
 }
 
 // The gates of an LSTM cell, from its four chunks and the state: 12 ops.
+Variable GatesOf(const std::vector<Variable>& x) {
+  const Variable c = Sigmoid(x[1] + 1) * x[4] + Sigmoid(x[0]) * Tanh(x[2]);
+  return Sigmoid(x[3]) * Tanh(c) + c * 0.5;
+}
 void Gates(benchmark::State& state) {
   const Shape shape = {256, 1024};
-  Run(state, {shape, shape, shape, shape, shape}, [](const auto& x) {
-    const Variable c = Sigmoid(x[1] + 1) * x[4] + Sigmoid(x[0]) * Tanh(x[2]);
-    return Sigmoid(x[3]) * Tanh(c) + c * 0.5;
-  });
+  Run(state, {shape, shape, shape, shape, shape}, &GatesOf);
+}
+
+// The same by a compiled loop, which must find the same value.
+void GatesCompiled(benchmark::State& state) {
+  SetNumThreads(static_cast<int>(state.range(0)));
+  const Shape shape = {256, 1024};
+  std::vector<Tensor> x, results;
+  for (uint64_t i = 0; i < 6; ++i) {
+    x.push_back(Random(shape, i < 5 ? i + 1 : 99).value());
+    results.push_back(Tensor::Empty(shape));
+  }
+  const float* in[5];
+  float* gradients[5];
+  for (int i = 0; i < 5; ++i) {
+    in[i] = x[i].data<float>();
+    gradients[i] = results[i].mutable_data<float>();
+  }
+  for (auto _ : state) {
+    GatesLoop(x[0].size(), in, x[5].data<float>(), results[5].mutable_data<float>(), gradients);
+  }
+  const Variable error = Max(Abs(GatesOf({x.begin(), x.end()}) - results[5]));
+  if (!(error.item<float>() < 1e-5)) state.SkipWithError("another value");
 }
 
 void Gelu(benchmark::State& state) {
@@ -84,6 +108,7 @@ void BatchNorm(benchmark::State& state) {
   BENCHMARK(name)->ArgName("threads")->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMillisecond)
 COMPOSITION(TanhChain);
 COMPOSITION(Gates);
+COMPOSITION(GatesCompiled);
 COMPOSITION(Gelu);
 COMPOSITION(LayerNorm);
 COMPOSITION(Softmax);

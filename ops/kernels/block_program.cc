@@ -211,7 +211,9 @@ BlockProgram::Layout BlockProgram::LayOut() const {
       std::min(kMaxBlock, kCacheBytes / std::max<int64_t>(1, bytes_per_element));
   const int64_t work = kTaskWork / static_cast<int64_t>(instructions_.size());
   Layout layout = {};
-  layout.prefetch = read_bytes >= cache_bytes;
+  // From a shared cache the processor fetches ahead better by itself: LSTM gates on 1 MB tensors took
+  // half as long again otherwise.
+  layout.prefetch = read_bytes >= 8 * cache_bytes;
   const auto choose = [&](int64_t granule) {
     layout.block = std::max(granule, fitting / granule * granule);
   };
