@@ -92,6 +92,7 @@ struct Op {
   static constexpr Grouping kGrouping = Grouping::kNone;
   static constexpr int kResiduals = 0;  // outputs at the end that only the rule reads
   static constexpr decltype(OpTable::match) kMatch = nullptr;  // see pattern.h
+  static constexpr decltype(OpTable::sum_up) kSumUp = nullptr;
 };
 
 namespace internal {
@@ -166,6 +167,7 @@ inline constexpr OpTable kOpTable = {
     .vjp = internal::Traits<O>::VjpFunction(),
     .reduced_axes = internal::Traits<O>::ReducedAxes(),
     .match = O::kMatch,
+    .sum_up = O::kSumUp,
     .attribute_bytes = sizeof(O),
     .copy_attributes = &internal::Traits<O>::Copy,
     .destroy_attributes = internal::Traits<O>::Destroy(),
