@@ -56,6 +56,21 @@ class MatMulSumTest : public ::testing::Test {
     return Gradient(steps, w).value();
   }
 
+  // Of `w` [8, 16], with terms of other ops before, between and after the products'.
+  static Variable Mixed(const Variable& x, const Tensor& w_value) {
+    const Variable w = DifferentiableLeaf(w_value);
+    Variable first = Sum(w * 1e8);
+    for (int i = 0; i < 40; ++i) first = first + Sum(w * 0.5);  // limits spare the newest nodes
+    const Variable a = MatMul(x, w), b = MatMul(x * 2, w);
+    const Variable middle = Sum(w * -1e8), c = MatMul(x * 3, w), d = MatMul(x, w);
+    const Variable last = Sum(w * 0.25) + Sum(w * 3);
+    return Grad(first + Sum(a * a) + Sum(b) + middle + Sum(c) + Sum(d * d) + last, w);
+  }
+  static Tensor EagerlyMixed(const Variable& x, const Tensor& w) {
+    const EagerGuard eager;
+    return Mixed(x, w).value();
+  }
+
   RandomIntegers random_{7};
   KernelSettings settings_;
 };
@@ -101,25 +116,13 @@ TEST_F(MatMulSumTest, RunsAsOneKernel) {
   EXPECT_EQ(KernelCalls() - before, 40 + 1);  // the transposes of x
 }
 
-// Terms of other ops come before, between and after.
 TEST_F(MatMulSumTest, OtherTermsKeepTheirPlaceInTheOrder) {
   const Variable x = Random({4, 8});
   const Tensor value = Random({8, 16});
-  const auto gradient = [&] {
-    const Variable w = DifferentiableLeaf(value);
-    const Variable first = Sum(w * 1e8), a = MatMul(x, w), b = MatMul(x * 2, w);
-    const Variable middle = Sum(w * -1e8), c = MatMul(x * 3, w), d = MatMul(x, w);
-    const Variable last = Sum(w * 0.25);
-    const Variable loss = first + Sum(a * a) + Sum(b) + middle + Sum(c) + Sum(d * d) + last;
-    return Grad(loss, w);
-  };
   const int64_t nodes = LiveNodes();
   {
-    const EagerGuard eager;
-    const Tensor expected = gradient().value();
-    EXPECT_TRUE(BitwiseEqual(expected, gradient().value()));
-    const EagerGuard lazy(false);
-    const Variable found = gradient();
+    const Tensor expected = EagerlyMixed(x, value);
+    const Variable found = Mixed(x, value);
     EXPECT_EQ(NameOf(found), "accumulate");
     EXPECT_EQ(NameOf(found.node()->inputs()[0]), "matmul_sum");
     EXPECT_EQ(found.node()->inputs()[0].node()->inputs().size(), 5u);
@@ -180,14 +183,14 @@ TEST_F(MatMulSumTest, AGradientWithoutGraphIsStillAnError) {
   EXPECT_THAT(ThrownMessage([&] { Grad(Sum(gradient * w), w); }), HasSubstr("create_graph"));
 }
 
+// Even while they are added up.
 TEST_F(MatMulSumTest, ALimitOnPendingWorkMayComputeTermsBefore) {
   const PendingLimits limits = GetPendingLimits();
-  const Steps steps = MakeSteps(std::vector<Sizes>(20, {4, 8, 16}));
-  const Variable w = DifferentiableLeaf(Random({8, 16}));
-  const Tensor expected = Eagerly(steps, w);
-  for (const int64_t nodes : {1, 2, 3, 5, 10, 50}) {
+  const Variable x = Random({4, 8});
+  const Tensor value = Random({8, 16}), expected = EagerlyMixed(x, value);
+  for (int64_t nodes = 1; nodes < 400; ++nodes) {
     SetPendingLimits({.nodes = nodes});
-    EXPECT_TRUE(BitwiseEqual(Gradient(steps, w).value(), expected)) << nodes;
+    EXPECT_TRUE(BitwiseEqual(Mixed(x, value).value(), expected)) << nodes;
   }
   SetPendingLimits(limits);
 }
