@@ -1,9 +1,12 @@
 #include "autograd/accumulate.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "autograd/modes.h"
 #include "autograd/op.h"
+#include "autograd/pattern.h"
 #include "tensor/parallel.h"
 
 namespace wengert::internal {
@@ -66,18 +69,52 @@ struct AliasOp : Op<AliasOp> {
   static std::vector<OpCase> Cases() { return OpCase::LinearOverShapes(&Alias); }
 };
 
+// A node has a limited number of inputs; the partial sum goes first, so the order stays.
+constexpr size_t kMost = 1024;
+constexpr size_t kMostSummedUp = 256;  // of terms, which may have several inputs each
+
+// How many of the first terms are nodes of one op that sums up, and may be replaced. Not where they
+// are to be differentiated: one node adds its gradients to others' at one place, they at many.
+size_t SummableTerms(VariableSpan terms) {
+  const OpTable* const op = terms[0].node()->op;
+  if (!op || !op->sum_up || !FindsComposites()) return 0;
+  size_t count = 0;
+  while (count < std::min(terms.size(), kMostSummedUp) && terms[count].node()->op == op &&
+         !terms[count].requires_grad() &&
+         MayBeReplaced(terms[count], /*reader_requires_grad=*/false)) {
+    ++count;
+  }
+  return count;
+}
+
 }  // namespace
 
 Variable Accumulate(VariableSpan terms) {
   if (terms.size() == 1) return terms[0];
-  // A node has a limited number of inputs; the partial sum goes first, so the order stays.
-  constexpr size_t kMost = 1024;
-  std::vector<Variable> part;
-  for (const Variable& term : terms) {
-    if (part.size() == kMost) part = {Apply(AccumulateOp{}, VariableSpan(part))};
-    part.push_back(term);
+  std::vector<Variable> part;  // still to be added up
+  const auto add_up = [&] {
+    if (part.size() > 1) part = {Apply(AccumulateOp{}, VariableSpan(part))};
+  };
+  while (!terms.empty()) {
+    if (SummableTerms(terms) > 1) add_up();
+    // Recording may have computed some: a limit on pending work.
+    if (const size_t count = SummableTerms(terms); count > 1) {
+      const Variable before = part.empty() ? Variable() : part[0];
+      Variable sum = terms[0].node()->op->sum_up(before, terms.subspan(0, count));
+      if (sum.defined()) {
+        part = {std::move(sum)};
+      } else {
+        part.insert(part.end(), terms.begin(), terms.begin() + count);
+      }
+      terms.remove_prefix(count);
+    } else {
+      part.push_back(terms[0]);
+      terms.remove_prefix(1);
+    }
+    if (part.size() >= kMost) add_up();
   }
-  return Apply(AccumulateOp{}, VariableSpan(part));
+  add_up();
+  return part[0];
 }
 
 const OpTable* AliasTable() { return &kOpTable<AliasOp>; }

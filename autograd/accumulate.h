@@ -7,7 +7,8 @@
 namespace wengert::internal {
 
 // Adds up the cotangents that reach one value: terms[0] + terms[1] + ..., in this order, in one
-// pass. All of one shape and dtype.
+// pass. All of one shape and dtype. Where neighbours are pending nodes of an op that computes its
+// sums itself (OpTable::sum_up), and nobody else refers to them, that node takes their place.
 Variable Accumulate(VariableSpan terms);
 
 // The same value under a new node that requires gradients: what a Definition is replayed on.

@@ -86,6 +86,10 @@ struct OpTable {
   uint32_t (*reduced_axes)(const Node& node) = nullptr;
   // Of ops that can end a pattern: finds the composite to compute instead (pattern.h).
   void (*match)(internal::Chain& chain) = nullptr;
+  // Of ops whose results are cheaper added up as they are computed: records before + terms[0] +
+  // ..., all of this op, as one node. `before` may be undefined. Undefined, and nothing is
+  // recorded, where the terms are as well computed one by one. See accumulate.h.
+  Variable (*sum_up)(const Variable& before, VariableSpan terms) = nullptr;
   size_t attribute_bytes = 0;
   void (*copy_attributes)(void* to, const void* from) = nullptr;
   void (*destroy_attributes)(void* attributes) = nullptr;  // null: trivial

@@ -93,6 +93,7 @@ struct Op {
   static constexpr int kResiduals = 0;  // outputs at the end that only the rule reads
   static constexpr decltype(OpTable::run_group) kRunGroup = nullptr;
   static constexpr decltype(OpTable::match) kMatch = nullptr;  // see pattern.h
+  static constexpr decltype(OpTable::sum_up) kSumUp = nullptr;
 };
 
 namespace internal {
@@ -168,6 +169,7 @@ inline constexpr OpTable kOpTable = {
     .run_group = O::kRunGroup,
     .reduced_axes = internal::Traits<O>::ReducedAxes(),
     .match = O::kMatch,
+    .sum_up = O::kSumUp,
     .attribute_bytes = sizeof(O),
     .copy_attributes = &internal::Traits<O>::Copy,
     .destroy_attributes = internal::Traits<O>::Destroy(),

@@ -7,22 +7,27 @@
 
 namespace wengert::internal {
 
-bool Chain::Down(size_t input) {
-  const Variable& edge = node_->inputs()[input];
-  if (!edge.defined() || edge.index() != 0) return false;
-  Node* node = edge.node();
-  if (node->leaf() || node->references != 1 || edge.output().defined()) return false;
+bool MayBeReplaced(const Variable& v, bool reader_requires_grad) {
+  if (!v.defined() || v.index() != 0) return false;
+  const Node* node = v.node();
+  if (node->leaf() || node->references != 1 || v.output().defined()) return false;
   bool requires_grad = false;
-  for (const Variable& v : node->inputs()) {
-    if (!v.defined()) return false;  // it let go of them
-    requires_grad |= v.requires_grad();
+  for (const Variable& input : node->inputs()) {
+    if (!input.defined()) return false;  // it let go of them
+    requires_grad |= input.requires_grad();
   }
   // What was recorded without gradients, or comes of a gradient without a graph, is not to get them
   // from a composite that requires some.
-  if (node_->requires_grad() &&
-      (node->requires_grad() != requires_grad || (node->flags & Node::kWithoutGraph))) {
-    return false;
-  }
+  return !reader_requires_grad ||
+         (node->requires_grad() == requires_grad && !(node->flags & Node::kWithoutGraph));
+}
+
+bool FindsComposites() { return thread_state.find_composites && !thread_state.anomaly && !Eager(); }
+
+bool Chain::Down(size_t input) {
+  const Variable& edge = node_->inputs()[input];
+  if (!MayBeReplaced(edge, node_->requires_grad())) return false;
+  Node* node = edge.node();
   if (node_ == &last_) below_ = node;
   node_ = node;
   return true;
@@ -56,7 +61,7 @@ void Chain::Link(Node* composite, uint64_t sequence) {
 
 void FindCompositeAt(Node& last) {
   last.flags |= Node::kSettled;
-  if (!thread_state.find_composites || thread_state.anomaly || Eager()) return;
+  if (!FindsComposites()) return;
   if (last.outputs()[0].defined()) return;
   for (const Variable& input : last.inputs()) {
     if (!input.defined()) return;

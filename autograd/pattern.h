@@ -65,6 +65,13 @@ class Chain {
   Node* below_ = nullptr;  // what the last node reads
 };
 
+// Whether another node may take the place of the one behind `v`: it is pending, nothing refers to
+// it but that variable, and where its reader requires a gradient, it does so if its inputs do.
+bool MayBeReplaced(const Variable& v, bool reader_requires_grad);
+
+// Whether composites are looked for at all.
+bool FindsComposites();
+
 // Looks for a composite that ends in this node, unless that was done before. Nodes of the chain are
 // freed then.
 void FindCompositeAt(Node& last);

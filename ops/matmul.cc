@@ -45,6 +45,7 @@ Shape ProductShape(const Shape& a, const Shape& b) {
 struct MatMulOp : Op<MatMulOp> {
   static constexpr std::string_view kName = "matmul";
   static constexpr Uses kUses = Uses::Inputs();
+  static constexpr auto kSumUp = &internal::SumUpProducts;
 
   Spec Infer(VariableSpan x) const {
     return {ProductShape(x[0].shape(), x[1].shape()), x[0].dtype()};

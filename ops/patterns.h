@@ -22,6 +22,9 @@ void MatchBlock(Chain& chain);
 void ReplaceByConvBlock(Chain& chain, const Conv2dGeometry& conv, const BlockEnd& end);
 void ReplaceByDense(Chain& chain, const BlockEnd& end);
 
+// OpTable::sum_up of the matrix product.
+Variable SumUpProducts(const Variable& before, VariableSpan products);
+
 // What a convolution or a max-pooling was recorded with; null for other ops.
 const Conv2dGeometry* AsConv2d(const Node& node);
 const Pool2dGeometry* AsMaxPool2d(const Node& node);

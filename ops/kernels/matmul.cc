@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "absl/functional/function_ref.h"
 #include "ops/kernels/onednn.h"
 #include "ops/kernels/small_gemm.h"
 #include "tensor/parallel.h"
@@ -186,16 +187,118 @@ void ByOwnKernel(const Tensor& a, const Tensor& b, Tensor& y, const FinishTile* 
   });
 }
 
+// The gradient of weights from few rows, [k, m] transposed times [k, n]: as long to write as to
+// compute. Each of its sums is one chain over k, so its bits depend on no cut, and it can be added
+// to others' while their tile is in cache.
+bool IsUpdate(const Tensor& a, const Tensor& b) {
+  return a.rank() == 2 && b.rank() == 2 && a.strides()[0] == 1 && b.strides()[1] == 1 &&
+         a.shape()[1] > 0 && a.shape()[1] <= kGemmPanelDepth && a.shape()[0] >= 8 &&
+         b.shape()[1] >= 16;
+}
+
+// Calls f(row, rows, column, columns) for tiles of y that stay in L2. `work`: multiply-adds in all.
+void ForUpdateTiles(const Tensor& y, int64_t work,
+                    absl::FunctionRef<void(int64_t, int64_t, int64_t, int64_t)> f) {
+  constexpr int64_t kRows = 128, kMinColumns = 96, kMaxColumns = 256, kTasks = 8;
+  const int64_t m = y.shape()[0], n = y.shape()[1];
+  const int64_t rows = std::min(m, kRows), row_tiles = CeilDiv(m, rows);
+  const int64_t columns =
+      std::clamp(CeilDiv(n * row_tiles / kTasks, 48) * 48, kMinColumns, kMaxColumns);
+  const int64_t column_tiles = CeilDiv(n, columns), tiles = row_tiles * column_tiles;
+  const auto tile = [&](int64_t i) {
+    const int64_t row = i / column_tiles * rows, column = i % column_tiles * columns;
+    f(row, std::min(rows, m - row), column, std::min(columns, n - column));
+  };
+  if (work >= 2 * kTaskWork) return ParallelFor(tiles, tile);
+  for (int64_t i = 0; i < tiles; ++i) tile(i);
+}
+
+// A tile of y = a b, or of y += a b.
+template <class T>
+void UpdateTile(const Tensor& a, const Tensor& b, Tensor& y, bool accumulate, int64_t row,
+                int64_t rows, int64_t column, int64_t columns) {
+  GemmArguments<T> tile = Arguments<T>(a, b, y);
+  tile.m = rows;
+  tile.n = columns;
+  tile.a += row * tile.a_row;
+  tile.b += column * tile.b_column;
+  tile.c += row * tile.c_row + column;
+  tile.rows_alike = true;
+  tile.accumulate = accumulate;
+  SmallGemm(tile);
+}
+
+int64_t Work(const Tensor& a, const Tensor& y) { return y.size() * a.shape()[1]; }
+
+template <class T>
+void Update(const Tensor& a, const Tensor& b, Tensor& y, const FinishTile* finish) {
+  ForUpdateTiles(y, Work(a, y), [&](int64_t row, int64_t rows, int64_t column, int64_t columns) {
+    UpdateTile<T>(a, b, y, /*accumulate=*/false, row, rows, column, columns);
+    if (finish) (*finish)(row, rows, column, columns);
+  });
+}
+
+template <class T>
+void Multiply(const Tensor& a, const Tensor& b, Tensor& y, const FinishTile* finish) {
+  if (IsUpdate(a, b)) return Update<T>(a, b, y, finish);
+  if constexpr (std::is_same_v<T, float>) {
+    const int rank = y.rank();
+    if (IsLibraryWork(y.shape()[rank - 2], y.shape()[rank - 1], a.shape()[a.rank() - 1])) {
+      return ByLibrary(a, b, y, finish);
+    }
+  }
+  ByOwnKernel<T>(a, b, y, finish);
+}
+
+template <class T>
+void AddTo(Tensor& y, const Tensor& x) {
+  constexpr int64_t kChunk = 1 << 15;
+  T* const to = y.mutable_data<T>();
+  const T* const from = x.data<T>();
+  ParallelFor(CeilDiv(y.size(), kChunk), [&](int64_t task) {
+    const int64_t end = std::min(y.size(), (task + 1) * kChunk);
+    for (int64_t i = task * kChunk; i < end; ++i) to[i] += from[i];
+  });
+}
+
+template <class T>
+void MultiplyAndSum(const Tensor* before, absl::Span<const Tensor* const> factors, Tensor& y) {
+  if (before) y.CopyFrom(*before);
+  bool begun = before;
+  for (size_t i = 0; i < factors.size();) {
+    int64_t work = 0;
+    size_t end = i;  // of a run of updates, tile by tile
+    for (; end < factors.size() && IsUpdate(*factors[end], *factors[end + 1]); end += 2) {
+      work += Work(*factors[end], y);
+    }
+    if (end > i) {
+      ForUpdateTiles(y, work, [&](int64_t row, int64_t rows, int64_t column, int64_t columns) {
+        for (size_t k = i; k < end; k += 2) {
+          UpdateTile<T>(*factors[k], *factors[k + 1], y, begun || k > i, row, rows, column,
+                        columns);
+        }
+      });
+      i = end;
+    } else {
+      Tensor product = begun ? Tensor::Empty(y.shape(), y.dtype()) : y;
+      Multiply<T>(*factors[i], *factors[i + 1], product, nullptr);
+      if (begun) AddTo<T>(y, product);
+      i += 2;
+    }
+    begun = true;
+  }
+}
+
 }  // namespace
 
 void MatMulKernel(const Tensor& a, const Tensor& b, Tensor& y, const FinishTile* finish) {
-  if (y.dtype() == DType::kFloat64) return ByOwnKernel<double>(a, b, y, finish);
-  const int rank = y.rank();
-  if (IsLibraryWork(y.shape()[rank - 2], y.shape()[rank - 1], a.shape()[a.rank() - 1])) {
-    ByLibrary(a, b, y, finish);
-  } else {
-    ByOwnKernel<float>(a, b, y, finish);
-  }
+  if (y.dtype() == DType::kFloat64) return Multiply<double>(a, b, y, finish);
+  Multiply<float>(a, b, y, finish);
+}
+
+void MatMulSumKernel(const Tensor* before, absl::Span<const Tensor* const> factors, Tensor& y) {
+  if (y.dtype() == DType::kFloat64) return MultiplyAndSum<double>(before, factors, y);
+  MultiplyAndSum<float>(before, factors, y);
 }
 
 }  // namespace wengert

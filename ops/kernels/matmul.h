@@ -2,6 +2,7 @@
 #ifndef WENGERT_OPS_KERNELS_MATMUL_H_
 #define WENGERT_OPS_KERNELS_MATMUL_H_
 
+#include "absl/types/span.h"
 #include "ops/kernels/onednn.h"
 #include "tensor/tensor.h"
 
@@ -13,6 +14,13 @@ namespace wengert {
 // bits for any number of threads.
 // Of two matrices, `finish` is then called for each tile of y while it is in cache, on any thread.
 void MatMulKernel(const Tensor& a, const Tensor& b, Tensor& y, const FinishTile* finish = nullptr);
+
+// y = before + a_0 b_0 + a_1 b_1 + ..., added in this order with the bits of MatMulKernel's
+// products and plain sums. before: [m, n], or null; factors: a_0, b_0, a_1, ..., a_i: [m, k_i],
+// b_i: [k_i, n]; otherwise as above. Products that add few rows to a gradient, as those of a
+// recurrent step do (k_i <= 128, columns of a_i and rows of b_i dense), take no memory of their
+// own.
+void MatMulSumKernel(const Tensor* before, absl::Span<const Tensor* const> factors, Tensor& y);
 
 }  // namespace wengert
 

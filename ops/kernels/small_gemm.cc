@@ -36,7 +36,7 @@ constexpr int kMaxRows = 4, kMaxVectors = 2, kDotRows = 2;
 #endif
 
 // The depth of a packed panel of B: at three vectors of 64 bytes it takes half of L1.
-constexpr int64_t kPanelDepth = 128;
+constexpr int64_t kPanelDepth = kGemmPanelDepth;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -237,7 +237,7 @@ void ByPanels(const GemmArguments<T>& g, bool pack) {
                            .b_row = pack ? vectors * kLanes : g.b_row,
                            .c_row = g.c_row,
                            .last = columns - (vectors - 1) * kLanes,
-                           .accumulate = p > 0};
+                           .accumulate = g.accumulate || p > 0};
       MultiplyPanel(g, panel, vectors, g.a + p * g.a_column, g.c + column);
     });
   }
@@ -333,6 +333,7 @@ template <class T>
 void Run(GemmArguments<T> g) {
   if (g.m == 0 || g.n == 0) return;
   if (g.k == 0) {
+    if (g.accumulate) return;
     for (int64_t i = 0; i < g.m; ++i) std::fill_n(g.c + i * g.c_row, g.n, T{0});
     return;
   }

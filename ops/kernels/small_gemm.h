@@ -7,6 +7,9 @@
 
 namespace wengert {
 
+// Sums over k are cut where they are longer than this, if B is packed.
+inline constexpr int64_t kGemmPanelDepth = 128;
+
 // C = A B with A: [m, k], B: [k, n], C: [m, n]. *_row and *_column are the distances, in elements,
 // between neighbours in a column and in a row; any value, 0 and negative ones too. C's rows are
 // dense. C must not overlap A or B. A whole vector is read at the last elements of A and B: they
@@ -20,12 +23,15 @@ struct GemmArguments {
   int64_t b_row, b_column;
   T* c;
   int64_t c_row;
-  // A row of C has the same bits whatever m is, as long as m < 32 and b_column == 1.
+  // A row of C has the same bits whatever m is, as long as m < 32 or k <= kGemmPanelDepth, and
+  // b_column == 1.
   bool rows_alike = false;
+  // C += A B instead, with the same bits of A B as long as k <= kGemmPanelDepth. b_column == 1.
+  bool accumulate = false;
 };
 
-// Serial. k == 0 fills C with zeros. Fastest where rows of B are dense (b_column == 1), then where
-// columns of B are (b_row == 1); A's strides matter little.
+// Serial. k == 0 fills C with zeros, unless it accumulates. Fastest where rows of B are dense
+// (b_column == 1), then where columns of B are (b_row == 1); A's strides matter little.
 void SmallGemm(const GemmArguments<float>& g);
 void SmallGemm(const GemmArguments<double>& g);
 
