@@ -204,7 +204,7 @@ class Evaluation {
       running = true;
       run({step.shape, step.columns, group_});
     } catch (...) {
-      if (running) donated_.clear();  // overwritten in part: the donors are pending again
+      if (running) donated_.clear();  // overwritten in part: the donors, of the plan, are pending
       ReturnDonations();
       for (uint32_t i = 0; i < step.count; ++i) {
         Node::DropValue(plan_.At(step.first + i).node->outputs()[0]);
@@ -214,10 +214,13 @@ class Evaluation {
       return RunEach(step);
     }
     donated_.clear();
-    thread_state.kernel_calls += step.count;
     for (uint32_t i = 0; i < step.count; ++i) {
       Entry& entry = plan_.At(step.first + i);
-      if (IsAlias(*entry.node) && IsReadOutside(entry)) RunNode(entry);  // a view
+      if (!IsAlias(*entry.node)) {
+        ++thread_state.kernel_calls;
+      } else if (IsReadOutside(entry)) {
+        RunNode(entry);  // a view
+      }
       if (entry.node->pending_slot) PendingList::Get().Remove(entry.node);
     }
     for (uint32_t i = 0; i < step.count; ++i) Release(plan_.At(step.first + i));
@@ -242,7 +245,8 @@ class Evaluation {
     for (uint32_t i = 0; i < step.count; ++i) {
       Entry& entry = plan_.At(step.first + i);
       group_[i] = {entry.node, entry.role, operand, nullptr, 0};
-      entry.again = true;
+      // One that needs no gradient lets go of its inputs once it is stored.
+      entry.again = entry.node->requires_grad();
       for (const Variable& input : entry.node->inputs()) {
         const Entry* read = plan_.Find(input.node());
         const bool inside = read && read->place >= step.first && !input.output().defined();
@@ -260,8 +264,9 @@ class Evaluation {
           group_[place].result = &plan_.At(step.first + place).node->outputs()[0];
         }
       }
+      if (IsAlias(*entry.node)) continue;
       if (IsForRulesOnly(entry) && entry.again) entry.keep = false;
-      if (!IsAlias(*entry.node) && (IsReadOutside(entry) || entry.role == GroupRole::kEnd)) {
+      if (IsReadOutside(entry) || entry.role == GroupRole::kEnd) {
         group_[i].result = &entry.node->outputs()[0];
       }
     }
@@ -282,8 +287,9 @@ class Evaluation {
     // Of the group's shape only: row by row and task by task, the readers of others are elsewhere.
     const bool may_take = entry.role == GroupRole::kFull && output.bytes() >= kDonateBytes;
     for (size_t k = 0; k < node.num_inputs && may_take; ++k) {
-      if (!group_[i].operands[k].tensor) continue;
       const Node* donor = node.inputs()[k].node();
+      // Only of this plan: if the group fails half-way, it can be computed again.
+      if (!group_[i].operands[k].tensor || !plan_.Find(donor)) continue;
       uint32_t reads = 0;
       for (uint32_t j = 0; j <= i; ++j) {
         for (const Variable& input : group_[j].node->inputs()) reads += input.node() == donor;

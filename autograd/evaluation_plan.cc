@@ -237,7 +237,7 @@ EvaluationPlan::Fit EvaluationPlan::FitOfExpand(const Node& node) {
         group->members.size() < kMaxMembers) {
       return {.shape = group->shape, .group = group, .role = GroupRole::kRowValue};
     }
-    group = nullptr;
+    group = nullptr;  // x is in it in another role: it closes first
   }
   if (NumElements(shape) <= kTiny || x.size() == NumElements(shape)) return {};
   return {.shape = &shape, .group = group};

@@ -25,7 +25,7 @@ struct Entry {
   bool placed = false;
   GroupRole role = GroupRole::kFull;
   bool keep = false;   // its values outlive the evaluation
-  bool again = false;  // in a group: what only it keeps could be computed again from what is kept
+  bool again = false;  // in a group: its inputs are kept, or can be computed again themselves
   bool keep_residuals = false;
 };
 

@@ -184,6 +184,7 @@ PendingLimits GetPendingLimits() { return internal::PendingList::Get().limits; }
 void SetPendingLimits(const PendingLimits& limits) {
   internal::PendingList& pending = internal::PendingList::Get();
   pending.limits = limits;
+  pending.bytes_recorded = 0;
   pending.next_check = pending.nodes.size() + static_cast<size_t>(limits.nodes);
 }
 

@@ -109,13 +109,16 @@ std::vector<OpCase> AssembleOp::Cases() {
 bool IsNarrow(const Node& node) { return node.op == &kOpTable<NarrowOp>; }
 
 void HoldBack(const Variable& assembled) {
-  if (assembled.node()->pending_slot) PendingList::Get().Remove(assembled.node());
+  if (!assembled.node()->pending_slot) return;
+  PendingList& pending = PendingList::Get();
+  pending.Remove(assembled.node());
+  pending.bytes_recorded -= assembled.output().bytes();
 }
 
 void Resume(const Variable& v) {
   Node* const node = v.node();
   if (node->op != &kOpTable<AssembleOp> || node->pending_slot || v.output().defined()) return;
-  PendingList::Get().Add(node, node->outputs()[0].bytes());
+  PendingList::Get().Add(node, v.output().bytes());
   if (Eager()) RunNow(v);
 }
 
@@ -127,7 +130,10 @@ void MergeAssembled(absl::InlinedVector<Variable, 1>& terms) {
   };
   std::vector<std::pair<int64_t, int64_t>> intervals;
   std::vector<std::pair<const Variable*, size_t>> pieces;  // of a term, which
-  AssembleOp merged{.axis = -1, .dim = 0};
+  struct {
+    int axis = -1;
+    int64_t dim = 0;
+  } merged;
   absl::InlinedVector<Variable, 1> rest;
   for (const Variable& term : terms) {
     const AssembleOp* op = assembled(term);
@@ -141,7 +147,6 @@ void MergeAssembled(absl::InlinedVector<Variable, 1>& terms) {
     }
     for (size_t i = 0; i < op->places.size(); ++i) {
       pieces.emplace_back(&term, i);
-      merged.places.push_back(op->places[i]);
       if (op->places[i].length > 0) intervals.push_back(Interval(op->places[i]));
     }
   }
@@ -150,16 +155,22 @@ void MergeAssembled(absl::InlinedVector<Variable, 1>& terms) {
   for (size_t i = 1; i < intervals.size(); ++i) {
     if (intervals[i].first <= intervals[i - 1].second) return;  // they overlap: add them up
   }
-  std::vector<Variable> inputs;
-  for (const auto& [term, i] : pieces) {
-    const Variable& piece = term->node()->inputs()[i];
-    // A term that is computed may have let go of its pieces.
-    inputs.push_back(
-        piece.defined()
-            ? piece
-            : Apply(NarrowOp{.axis = merged.axis, .place = assembled(*term)->places[i]}, {*term}));
+  constexpr size_t kMost = 1 << 15;  // pieces of a node
+  for (size_t begin = 0; begin < pieces.size(); begin += kMost) {
+    const size_t end = std::min(pieces.size(), begin + kMost);
+    AssembleOp part{.axis = merged.axis, .dim = merged.dim};
+    std::vector<Variable> inputs;
+    for (size_t k = begin; k < end; ++k) {
+      const auto& [term, i] = pieces[k];
+      const Place& place = assembled(*term)->places[i];
+      const Variable& piece = term->node()->inputs()[i];
+      // A term that is computed may have let go of its pieces.
+      inputs.push_back(
+          piece.defined() ? piece : Apply(NarrowOp{.axis = merged.axis, .place = place}, {*term}));
+      part.places.push_back(place);
+    }
+    rest.push_back(Apply(std::move(part), VariableSpan(inputs)));
   }
-  rest.push_back(Apply(std::move(merged), VariableSpan(inputs)));
   terms = std::move(rest);
 }
 

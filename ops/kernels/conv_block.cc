@@ -263,7 +263,8 @@ void ConvBlockBackward(const ConvBlockGeometry& g, const float* x, const float* 
   if (PrefersWinogradBlockBackward(g)) {
     return WinogradBlockBackward(g, x, w, y, winners, dy, dx, dw, dbias);
   }
-  if (!g.pool && (PrefersWinogradInputGradient(g.conv) || PrefersWinogradKernelGradient(g.conv))) {
+  if (!g.pool && ((dx && PrefersWinogradInputGradient(g.conv)) ||
+                  (dw && PrefersWinogradKernelGradient(g.conv)))) {
     return UnpooledBackward(g, x, w, y, dy, dx, dw, dbias);
   }
   GeneralBackward(g, x, w, y, winners, dy, dx, dw, dbias);

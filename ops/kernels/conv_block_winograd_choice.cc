@@ -10,7 +10,8 @@ namespace {
 
 bool TakesGeometry(const Conv2dGeometry& g) {
   return g.kernel_h == 3 && g.kernel_w == 3 && g.stride_h == 1 && g.stride_w == 1 &&
-         g.dilation_h == 1 && g.dilation_w == 1 && g.groups == 1 && g.batch > 0;
+         g.dilation_h == 1 && g.dilation_w == 1 && g.groups == 1 && g.batch > 0 && g.in_h > 0 &&
+         g.in_w > 0 && g.out_h > 0 && g.out_w > 0 && g.in_c > 0 && g.out_c > 0;
 }
 
 // An image of results, cut into tiles of 2x2.

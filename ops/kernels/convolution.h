@@ -1,6 +1,5 @@
 // Convolution and its gradients in float32, by the kernel that is fastest for the shape: direct,
-// Winograd's or oneDNN's. The parameters are those of onednn.h; nothing may be empty for the first
-// two, so empty shapes go to oneDNN's.
+// Winograd's or oneDNN's. The parameters are those of onednn.h.
 #ifndef WENGERT_OPS_KERNELS_CONVOLUTION_H_
 #define WENGERT_OPS_KERNELS_CONVOLUTION_H_
 

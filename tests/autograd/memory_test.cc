@@ -279,6 +279,16 @@ TEST(MemoryTest, TheGradientOfManySlicesTakesOneCopy) {
   SetPendingLimits(limits);
 }
 
+TEST(MemoryTest, TheGradientOfMoreSlicesThanANodeHasInputs) {
+  constexpr int64_t kSlices = 70'000;
+  const Variable x = DifferentiableLeaf(Tensor::Full({kSlices}, 1, DType::kFloat32));
+  Variable y = Narrow(x, 0, 0, 1) * 2;
+  for (int64_t i = 1; i < kSlices; ++i) y = y + Narrow(x, 0, i, 1);
+  const std::vector<float> gradient = Grad(Sum(y), x).value().ToVector<float>();
+  EXPECT_EQ(gradient[0], 2);
+  EXPECT_EQ(gradient[kSlices - 1], 1);
+}
+
 // A chain of a million ops recorded, evaluated, differentiated twice over and freed.
 void* RunMillion(void*) {
   constexpr int kOps = 1'000'000;

@@ -101,6 +101,40 @@ TEST(ElementGroupMemoryTest, ADonatedInputIsReadBeforeItIsOverwritten) {
   }
 }
 
+// A constant made by ops lets go of them once it is stored; computed again, it would hold them.
+TEST(ElementGroupMemoryTest, ConstantsAreStored) {
+  const KernelSettings settings;
+  cache_bytes = 1 << 20;
+  const Variable leaf = DifferentiableLeaf(Random({kRows, kColumns}));
+  const int64_t before = GetPoolStatistics().live_bytes;
+  Variable y = leaf * 1.0;
+  {
+    const Variable a = Random({kRows, kColumns}, 2), b = Random({kRows, kColumns}, 3);
+    const Variable c = Random({kRows, kColumns}, 4), d = Random({kRows, kColumns}, 5);
+    y = y * (Tanh(a) * b + c * d);
+  }
+  y.value();
+  EXPECT_LT(GetPoolStatistics().live_bytes - before, 3 * kMiB);  // y, the constant
+}
+
+// What a group writes over must not be lost if it fails half-way.
+TEST(ElementGroupMemoryTest, OutOfMemoryLosesNoInputThatWasComputedBefore) {
+  const Tensor x = Random({1 << 18, 32}), rows = Random({1 << 18, 3}, 2);
+  int failures = 0;
+  for (int64_t extra = 0; extra < 4'000'000; extra += 200'000) {
+    Variable d = Tanh(x);
+    const Tensor expected = Exp(d).value();
+    const Variable y = Exp(d), z = Sum(y, -1, kKeepDims) * Narrow(rows, 1, 1, 1);
+    d = Variable();
+    TrimPool();
+    SetPoolLimit(GetPoolStatistics().system_bytes + extra);
+    failures += !ThrownMessage([&] { Evaluate({{y, z}}); }).empty();
+    SetPoolLimit(0);
+    EXPECT_TRUE(BitwiseEqual(y.value(), expected));
+  }
+  EXPECT_GT(failures, 3);
+}
+
 TEST(ElementGroupMemoryTest, OutOfMemoryLeavesEveryValueRight) {
   const auto body = [](const Variables& x) {
     const Variable product = x[0] * MatMul(x[1], x[2]);
