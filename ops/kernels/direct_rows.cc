@@ -6,7 +6,7 @@ RowTasks::RowTasks(const DirectSizes& s, int64_t max_tasks)
     : rows(s.rows), total(s.batch * s.rows) {
   constexpr int64_t kProducts = 500'000;
   const int64_t products = s.step * s.step * s.cols * s.taps() * s.out_c;
-  size = std::max(kProducts / products + 1, (total + max_tasks - 1) / max_tasks);
+  size = std::max(kProducts / products + 1, (total - 1) / max_tasks + 1);
   // Whole images, where a task has several: rows at the edge of a task are padded twice.
   if (size > rows) size = (size + rows - 1) / rows * rows;
   count = (total + size - 1) / size;

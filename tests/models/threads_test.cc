@@ -143,7 +143,9 @@ TEST_P(CellThreadsTest, SameWeightsFromTheAddingProblem) {
 TEST(TextThreadsTest, SameWeights) {
   constexpr int64_t kStreams = 16, kChunk = 32;
   std::vector<int32_t> tokens;
-  for (int32_t i = 0; i < kStreams * kChunk * kSteps; ++i) tokens.push_back(i * i % 71 % 60);
+  for (int64_t i = 0; i < kStreams * kChunk * kSteps; ++i) {
+    tokens.push_back(static_cast<int32_t>(i * i % 71 % 60));
+  }
   const TextStreams cut = CutIntoStreams(tokens, kStreams, kChunk).value();
   const Batches batches{Loader(cut.inputs, cut.targets, {.batch_size = kStreams})};
   ExpectSameWeights([&](Generator& generator) {
