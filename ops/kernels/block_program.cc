@@ -211,8 +211,8 @@ BlockProgram::Layout BlockProgram::LayOut() const {
       std::min(kMaxBlock, kCacheBytes / std::max<int64_t>(1, bytes_per_element));
   const int64_t work = kTaskWork / static_cast<int64_t>(instructions_.size());
   Layout layout = {};
-  // From a shared cache the processor fetches ahead better by itself: LSTM gates on 1 MB tensors took
-  // half as long again otherwise.
+  // From a shared cache the processor fetches ahead better by itself: LSTM gates on 1 MB tensors
+  // took half as long again otherwise.
   layout.prefetch = read_bytes >= 8 * cache_bytes;
   const auto choose = [&](int64_t granule) {
     layout.block = std::max(granule, fitting / granule * granule);
