@@ -1,6 +1,6 @@
 // The gradients of 3x3 convolutions of stride 1 by Winograd's minimal filtering; the forward pass
-// is WinogradBlockForward of conv_block_winograd.h with nothing after the convolution. Where results
-// are not finite, dx is that of the plain sums and dw that of Conv2dKernelGradient.
+// is WinogradBlockForward of conv_block_winograd.h with nothing after the convolution. Where
+// results are not finite, dx is that of the plain sums and dw that of Conv2dKernelGradient.
 //
 // Operands are memory of a Tensor: a whole vector is read at the last elements.
 #ifndef WENGERT_OPS_KERNELS_WINOGRAD_H_
