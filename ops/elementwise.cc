@@ -2,7 +2,6 @@
 #include "ops/elementwise.h"
 
 #include <cmath>
-#include <numbers>
 #include <string>
 #include <utility>
 #include <vector>

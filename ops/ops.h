@@ -70,6 +70,7 @@ Variable Minimum(const Operand& a, const Operand& b);
 Variable WherePositive(const Operand& a, const Operand& b);  // a where b > 0, else 0
 Variable TanhGradient(const Operand& a, const Operand& b);
 Variable SigmoidGradient(const Operand& a, const Operand& b);
+Variable ErfGradient(const Operand& a, const Operand& b);  // a times the derivative of erf at b
 
 inline Variable operator+(const Operand& a, const Operand& b) { return Add(a, b); }
 inline Variable operator-(const Operand& a, const Operand& b) { return Sub(a, b); }

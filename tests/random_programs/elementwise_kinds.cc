@@ -83,6 +83,7 @@ const OpKind kKinds[] = {
     {"tanh_gradient", 1, kSmooth, IsReal, Partner, WENGERT_RECORDS(TanhGradient(x[0], Tanh(x[1])))},
     {"sigmoid_gradient", 1, kSmooth, IsReal, Partner,
      WENGERT_RECORDS(SigmoidGradient(x[0], Sigmoid(x[1])))},
+    {"erf_gradient", 1, kSmooth, IsReal, Partner, WENGERT_RECORDS(ErfGradient(x[0], x[1]))},
     {"gate", 2, kSmooth, IsReal, Partner, WENGERT_RECORDS(Sigmoid(x[0]) * Tanh(x[1]))},
     {"maximum", 3, kKinked, IsReal, Partner, WENGERT_RECORDS(Maximum(x[0], x[1])),
      OpKind::Composite::kNo, true},
