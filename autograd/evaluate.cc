@@ -1,14 +1,11 @@
 // Evaluation: collects the pending ancestors of the targets, orders them, runs each with buffers
 // from the pool, and drops every value that nobody will read.
-#include <algorithm>
-#include <cmath>
 #include <memory>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
-#include "absl/strings/str_cat.h"
+#include "autograd/anomaly.h"
 #include "autograd/element_group.h"
 #include "autograd/evaluation_plan.h"
 #include "autograd/flush_to_zero.h"
@@ -81,7 +78,9 @@ class Evaluation {
     entry.keep_residuals |= outside || (entry.node->requires_grad() && !final_);
   }
 
-  static bool IsHeld(const Entry& entry) { return entry.node->references > entry.reads; }
+  static bool IsHeld(const Entry& entry) {
+    return entry.node->references > entry.reads - entry.more_reads;
+  }
 
   // Moves the buffer of one input to output `o` if nobody can miss it; null otherwise. `reads`: by
   // nodes of the plan that run now, and not after this one.
@@ -183,7 +182,15 @@ class Evaluation {
     run ? RunGroup(step, run) : RunEach(step);
   }
   void RunEach(const EvaluationPlan::Step& step) {
-    for (uint32_t i = 0; i < step.count; ++i) RunOne(plan_.At(step.first + i));
+    for (uint32_t i = 0; i < step.count; ++i) {
+      Entry& entry = plan_.At(step.first + i);
+      if (i >= step.repeats) {
+        RunOne(entry);
+      } else {
+        if (!entry.node->outputs()[0].defined()) RunNode(entry);
+        Release(entry);
+      }
+    }
   }
 
   // Runs nodes as one loop. What only the group reads gets no memory: to a later reader it is
@@ -236,8 +243,13 @@ class Evaluation {
   void DescribeGroup(const EvaluationPlan::Step& step) {
     size_t num_operands = 0;
     for (uint32_t i = 0; i < step.count; ++i) {
-      DecideKeeping(plan_.At(step.first + i));
-      num_operands += plan_.At(step.first + i).node->num_inputs;
+      Entry& entry = plan_.At(step.first + i);
+      if (i < step.repeats) {
+        entry.place = step.first + i;  // where this group computes it
+      } else {
+        DecideKeeping(entry);
+      }
+      num_operands += entry.node->num_inputs;
     }
     operands_.resize(num_operands);
     group_.resize(step.count);
@@ -324,33 +336,6 @@ class Evaluation {
         target.node()->flags ^= Node::kRequiresGrad | Node::kFreed;
       }
     }
-  }
-
-  static void CheckFinite(const Node& node, absl::Span<const Tensor* const> in) {
-    for (int o = 0; o < node.num_public; ++o) {
-      if (AllFinite(node.outputs()[o])) continue;
-      std::string inputs;
-      for (const Tensor* tensor : in) {
-        const Range r = RangeOf(*tensor);
-        absl::StrAppend(&inputs, inputs.empty() ? "" : ", ", ToString(tensor->shape()), " in [",
-                        r.lowest, ", ", r.highest, "]", AllFinite(*tensor) ? "" : " (not finite)");
-      }
-      throw Error(node.op->name,
-                  absl::StrCat("the first value that is not finite; inputs: ", inputs));
-    }
-  }
-
-  struct Range {
-    double lowest = INFINITY, highest = -INFINITY;
-  };
-  static Range RangeOf(const Tensor& tensor) {
-    Range range;
-    if (!IsFloating(tensor.dtype())) return range;
-    for (const double value : tensor.ToVector<double>()) {
-      range.lowest = std::min(range.lowest, value);
-      range.highest = std::max(range.highest, value);
-    }
-    return range;
   }
 
   struct Donation {

@@ -1,7 +1,11 @@
 #include "autograd/evaluation_plan.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "autograd/op.h"
 #include "autograd/pattern.h"
+#include "tensor/cache.h"
 
 namespace wengert::internal {
 namespace {
@@ -65,6 +69,7 @@ void EvaluationPlan::Clear() {
   entries_.clear();
   run_order_.clear();
   steps_.clear();
+  step_of_.clear();
   order_ = SequenceOrder();
   groupable_ = 0;
   grouped_ = false;
@@ -157,6 +162,86 @@ void EvaluationPlan::PlanGroups() {
   for (OpenGroup& group : open_) {
     if (!group.members.empty()) Close(group);
   }
+  RepeatCheapValues();
+}
+
+// Whether to compute a value in each group that reads it takes no more from memory than to read it.
+bool EvaluationPlan::MayRepeat(const Entry& entry) const {
+  const Node& node = *entry.node;
+  const Tensor& output = node.outputs()[0];
+  if (node.op->grouping != Grouping::kRow || entry.role != GroupRole::kFull || entry.keep ||
+      node.references > entry.reads || entry.reads == entry.group_reads ||
+      output.bytes() < cache_bytes) {
+    return false;
+  }
+  int full = 0;
+  for (const Variable& input : node.inputs()) {
+    if (input.size() != output.size()) continue;
+    const Entry* read = Find(input.node());
+    if (++full > 1 || (read && StepOf(*read).count > 1)) return false;  // it may not be stored
+  }
+  return true;
+}
+
+// A large value that only groups of its shape read is computed in each of them, from what it is
+// made of, instead of stored in one and read in the others.
+void EvaluationPlan::RepeatCheapValues() {
+  step_of_.resize(run_order_.size());
+  for (uint32_t s = 0; s < steps_.size(); ++s) {
+    std::fill_n(step_of_.begin() + steps_[s].first, steps_[s].count, s);
+  }
+  bool any = false;
+  for (const Step& step : steps_) {
+    for (uint32_t i = 0; i < step.count && step.count > 1; ++i) {
+      Entry& entry = At(step.first + i);
+      any |= entry.repeated = MayRepeat(entry);
+    }
+  }
+  if (!any) return;
+  // Calls f(value, index of it) for each read, by a group, of a value of its shape from before.
+  const auto for_reads = [&](const Step& step, auto f) {
+    for (uint32_t i = 0; i < step.count && step.shape; ++i) {
+      for (const Variable& input : At(step.first + i).node->inputs()) {
+        Entry* read = Find(input.node());
+        if (!read || !read->repeated || &StepOf(*read) == &step) continue;
+        if (input.shape() == *step.shape) f(*read);
+      }
+    }
+  };
+  std::vector<uint32_t> reads(entries_.size());
+  for (const Step& step : steps_) {
+    for_reads(step, [&](Entry& read) { ++reads[&read - entries_.data()]; });
+  }
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    entries_[i].repeated &= entries_[i].reads == entries_[i].group_reads + reads[i];
+  }
+  std::vector<Step> steps;
+  std::vector<uint32_t> order;
+  for (const Step& step : steps_) {
+    Step& next = steps.emplace_back(step);
+    next.first = static_cast<uint32_t>(order.size());
+    for_reads(step, [&](Entry& read) {
+      const auto index = static_cast<uint32_t>(&read - entries_.data());
+      ++read.group_reads;
+      if (std::find(order.begin() + next.first, order.end(), index) != order.end()) return;
+      order.push_back(index);
+      ++next.repeats;
+      for (const Variable& input : read.node->inputs()) {
+        Entry* below = Find(input.node());
+        if (below) ++below->reads, ++below->more_reads;
+      }
+    });
+    next.count += next.repeats;
+    for (uint32_t i = 0; i < step.count; ++i) order.push_back(run_order_[step.first + i]);
+  }
+  // Only now: StepOf reads the old places.
+  for (const Step& step : steps) {
+    for (uint32_t i = step.repeats; i < step.count; ++i) {
+      entries_[order[step.first + i]].place = step.first + i;
+    }
+  }
+  steps_ = std::move(steps);
+  run_order_ = std::move(order);
 }
 
 EvaluationPlan::Fit EvaluationPlan::FindFit(const Node& node) {

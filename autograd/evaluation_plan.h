@@ -19,13 +19,15 @@ struct Entry {
 
   Node* node;
   uint32_t reads = 0;        // by nodes of the plan, still to come
+  uint32_t more_reads = 0;   // of these, by nodes that run in more than one step
   uint32_t group_reads = 0;  // of these, by nodes of the same group
   uint32_t place = 0;        // in the order of execution, once placed
   uint8_t group = 0;         // the open group that it is in, plus one; 0: none
   bool placed = false;
   GroupRole role = GroupRole::kFull;
-  bool keep = false;   // its values outlive the evaluation
-  bool again = false;  // in a group: its inputs are kept, or can be computed again themselves
+  bool keep = false;      // its values outlive the evaluation
+  bool again = false;     // in a group: its inputs are kept, or can be computed again themselves
+  bool repeated = false;  // not stored: each group that reads it computes it
   bool keep_residuals = false;
 };
 
@@ -34,6 +36,7 @@ class EvaluationPlan {
   // A run of the order of execution: one node, or the nodes of a group.
   struct Step {
     uint32_t first, count;
+    uint32_t repeats = 0;  // of these, at the beginning, nodes that an earlier step computes too
     const Shape* shape = nullptr;  // of a group
     int64_t columns = 0;           // as in ElementGroup
   };
@@ -48,6 +51,9 @@ class EvaluationPlan {
     const uint32_t slot = node->evaluate_slot;
     if (slot >= entries_.size() || entries_[slot].node != node) return nullptr;
     return &entries_[slot];
+  }
+  const Entry* Find(const Node* node) const {
+    return const_cast<EvaluationPlan*>(this)->Find(node);
   }
   size_t size() const { return entries_.size(); }
   bool grouped() const { return grouped_; }
@@ -94,6 +100,9 @@ class EvaluationPlan {
   OpenGroup& Open(const Shape& shape);
   void Close(OpenGroup& group);
   void Place(uint32_t index);
+  void RepeatCheapValues();
+  bool MayRepeat(const Entry& entry) const;
+  const Step& StepOf(const Entry& entry) const { return steps_[step_of_[entry.place]]; }
 
   std::vector<Entry> entries_;
   SequenceOrder order_;
@@ -102,6 +111,7 @@ class EvaluationPlan {
   bool grouped_ = false;
   std::vector<uint32_t> run_order_;
   std::vector<Step> steps_;
+  std::vector<uint32_t> step_of_;  // places
   OpenGroup open_[kMaxOpen];
   size_t next_victim_ = 0;
 };

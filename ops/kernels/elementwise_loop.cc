@@ -93,7 +93,9 @@ class GroupProgram {
     for (size_t place = 0; place < group.nodes.size(); ++place) {
       const GroupNode& member = group.nodes[place];
       slots_[place] = Write(member, place);
-      if (member.role == GroupRole::kFull && !member.last_read) program_.Free(slots_[place]);
+      if (member.role == GroupRole::kFull && member.result && !member.last_read) {
+        program_.Free(slots_[place]);
+      }
     }
   }
   void Run() { program_.Run(); }
@@ -125,6 +127,8 @@ class GroupProgram {
   }
 
   Slot Write(const GroupNode& member, size_t place) {
+    // Computed before after all: its readers find the tensor.
+    if (!member.result && member.node->outputs()[0].defined()) return Slot{};
     switch (member.node->op->grouping) {
       case Grouping::kAccumulate:
         return WriteAccumulate(member, place);

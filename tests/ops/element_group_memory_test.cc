@@ -101,6 +101,33 @@ TEST(ElementGroupMemoryTest, ADonatedInputIsReadBeforeItIsOverwritten) {
   }
 }
 
+// Batch norm: what its three loops share is computed in each of them.
+TEST(ElementGroupMemoryTest, WhatSeveralGroupsReadIsComputedInEach) {
+  const KernelSettings settings;
+  const Parameter x(Random({kRows, kColumns}));
+  const Tensor dy = Random({kRows, kColumns}, 2), scale = Random({kColumns}, 3);
+  const auto peak_and_gradient = [&](int64_t cache) {
+    cache_bytes = cache;
+    Variable gradient;
+    const double peak = PeakBuffers([&] {
+      gradient = ValueAndGrad(
+                     [&] {
+                       const Variable centred = x.variable() - Mean(x.variable(), 0);
+                       const Variable rstd = Rsqrt(Mean(Square(centred), 0) + 1e-3);
+                       return Sum(Square(centred * rstd * scale) * dy);
+                     },
+                     {{x}})
+                     .gradients[0];
+      return gradient;
+    });
+    return std::pair(peak, gradient.value());
+  };
+  const auto [stored, expected] = peak_and_gradient(int64_t{1} << 40);
+  const auto [peak, gradient] = peak_and_gradient(1 << 20);
+  EXPECT_TRUE(BitwiseEqual(gradient, expected));
+  EXPECT_LT(peak, stored - 0.9);  // the centred values
+}
+
 // A constant made by ops lets go of them once it is stored; computed again, it would hold them.
 TEST(ElementGroupMemoryTest, ConstantsAreStored) {
   const KernelSettings settings;
