@@ -41,21 +41,22 @@ HWY_INLINE void StoreLanes(VF32 v, int64_t count, float* to) {
 HWY_INLINE VF32 SigmoidSlope(VF32 y) { return hn::NegMulAdd(y, y, y); }
 HWY_INLINE VF32 TanhSlope(VF32 y) { return hn::NegMulAdd(y, y, hn::Set(F32(), 1.0f)); }
 
-// c = a b for `rows` rows of scratch; b: dense rows.
-inline GemmArguments<float> RowsTimes(int64_t rows, const float* a, int64_t a_row, const Tensor& b,
-                                      float* c, int64_t c_row) {
+// c = a b for `rows` rows of scratch.
+inline GemmArguments<float> RowsTimes(int64_t rows, const float* a, int64_t a_row,
+                                      const PackedWeight& b, float* c, int64_t c_row) {
   return {.m = rows,
-          .n = b.shape()[1],
-          .k = b.shape()[0],
+          .n = b.columns,
+          .k = b.rows,
           .a = a,
           .a_row = a_row,
           .a_column = 1,
-          .b = b.data<float>(),
-          .b_row = b.strides()[0],
-          .b_column = 1,
+          .b = b.panels.data<float>(),
+          .b_row = 0,
+          .b_column = 0,
           .c = c,
           .c_row = c_row,
-          .rows_alike = true};
+          .rows_alike = true,
+          .b_packed = true};
 }
 
 // The way of every cell through time, for rows [first, first + rows). cell.Step(n, t, row, product,
@@ -63,9 +64,10 @@ inline GemmArguments<float> RowsTimes(int64_t rows, const float* a, int64_t a_ro
 // Cell::kResetsBefore, the last gate's part of the product is not of h but of what
 // cell.Reset(n, t, product, h, reset_h) makes of it, with cell.weight_n.
 template <class Cell>
-void ForwardPiece(const Sequence& s, const Tensor& weight, const Cell& cell, int64_t first,
+void ForwardPiece(const Sequence& s, const PackedWeight& weight, const Cell& cell, int64_t first,
                   int64_t rows, float* y, float* h_last) {
-  const int64_t h_row = ScratchRow(s.hidden), product_row = ScratchRow(weight.strides()[0]);
+  const int64_t width = weight.columns + (Cell::kResetsBefore ? s.hidden : 0);
+  const int64_t h_row = ScratchRow(s.hidden), product_row = ScratchRow(width);
   Tensor scratch = Tensor::Empty({rows, 2 * h_row + product_row});
   float* const h = scratch.mutable_data<float>();
   float* const reset_h = h + rows * h_row;
@@ -81,7 +83,7 @@ void ForwardPiece(const Sequence& s, const Tensor& weight, const Cell& cell, int
                    reset_h + row * h_row);
       }
       SmallGemm(
-          RowsTimes(rows, reset_h, h_row, cell.weight_n, product + weight.shape()[1], product_row));
+          RowsTimes(rows, reset_h, h_row, cell.weight_n, product + weight.columns, product_row));
     }
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t n = first + row;
@@ -100,10 +102,10 @@ void ForwardPiece(const Sequence& s, const Tensor& weight, const Cell& cell, int
 // Cell::kPassesOn. If Cell::kResetsBefore, cell.Reset(n, t, from_n, dh, dproduct) then adds what
 // comes by the last gate, whose part of dproduct was multiplied with cell.weight_n, transposed.
 template <class Cell>
-void BackwardPiece(const Sequence& s, const Tensor& transposed_weight, const Cell& cell,
+void BackwardPiece(const Sequence& s, const PackedWeight& transposed_weight, const Cell& cell,
                    int64_t first, int64_t rows, const float* dh_last, float* dh0) {
   const F32 d;
-  const int64_t width = transposed_weight.shape()[0] + (Cell::kResetsBefore ? s.hidden : 0);
+  const int64_t width = transposed_weight.rows + (Cell::kResetsBefore ? s.hidden : 0);
   const int64_t h_row = ScratchRow(s.hidden), product_row = ScratchRow(width);
   Tensor scratch = Tensor::Empty({rows, 2 * h_row + product_row});
   float* const dh = scratch.mutable_data<float>();
@@ -122,7 +124,7 @@ void BackwardPiece(const Sequence& s, const Tensor& transposed_weight, const Cel
       }
     }
     if constexpr (Cell::kResetsBefore) {
-      SmallGemm(RowsTimes(rows, dproduct + transposed_weight.shape()[0], product_row, cell.weight_n,
+      SmallGemm(RowsTimes(rows, dproduct + transposed_weight.rows, product_row, cell.weight_n,
                           from_product, h_row));
       for (int64_t row = 0; row < rows; ++row) {
         const int64_t n = first + row;

@@ -81,9 +81,21 @@ Tensor AsMatrix(const Tensor& x) { return x.Reshape({x.shape()[0] * x.shape()[1]
 
 }  // namespace
 
+PackedWeight::PackedWeight(const Tensor& weight)
+    : rows(weight.shape()[0]),
+      columns(weight.shape()[1]),
+      panels(Tensor::Empty({PackedSize(rows, columns)})) {
+  const GemmArguments<float> product = {.n = columns,
+                                        .k = rows,
+                                        .b = weight.data<float>(),
+                                        .b_row = weight.strides()[0],
+                                        .b_column = weight.strides()[1]};
+  PackB(product, panels.mutable_data<float>());
+}
+
 void ForPiecesOfBatch(int64_t n, absl::FunctionRef<void(int64_t, int64_t)> f) {
   // Each piece reads all weights at each step, from L2: fewer rows are slower. More rows leave
-  // threads idle, and SmallGemm would pack the weights at each step.
+  // threads idle.
   const int64_t rows = n < 32 ? 8 : 16;
   ParallelFor((n + rows - 1) / rows, [&](int64_t i) { f(i * rows, std::min(rows, n - i * rows)); });
 }

@@ -209,13 +209,15 @@ void PackPanels(const GemmArguments<T>& g, const T* b, int64_t depth, int64_t ve
   }
 }
 
-// By blocks of C. B is read in place or through packed panels; then kPanelDepth rows of it at a
-// time, and as many columns of A, stay in L2.
+// By blocks of C. B is read in place, or from panels as deep as it that exist already, or through
+// panels packed here; then kPanelDepth rows of it at a time, and as many columns of A, stay in L2.
+enum class Panels { kInPlace, kPacked, kPack };
 template <class T>
-void ByPanels(const GemmArguments<T>& g, bool pack) {
+void ByPanels(const GemmArguments<T>& g, Panels panels) {
   const hn::ScalableTag<T> d;
   constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(d));
   const int64_t vectors_in_all = CeilDiv(g.n, kLanes);
+  const bool pack = panels == Panels::kPack, in_place = panels == Panels::kInPlace;
   const int64_t depth_at_once = pack ? kPanelDepth : g.k;
   HWY_ALIGN T on_stack[kPanelDepth * kMaxVectors * kLanes];
   T* packed = on_stack;
@@ -233,8 +235,8 @@ void ByPanels(const GemmArguments<T>& g, bool pack) {
       const Panel<T> panel{.depth = depth,
                            .a_row = g.a_row,
                            .a_column = g.a_column,
-                           .b = pack ? packed + column * depth : g.b + p * g.b_row + column,
-                           .b_row = pack ? vectors * kLanes : g.b_row,
+                           .b = in_place ? g.b + column : (pack ? packed : g.b) + column * depth,
+                           .b_row = in_place ? g.b_row : vectors * kLanes,
                            .c_row = g.c_row,
                            .last = columns - (vectors - 1) * kLanes,
                            .accumulate = g.accumulate || p > 0};
@@ -337,6 +339,7 @@ void Run(GemmArguments<T> g) {
     for (int64_t i = 0; i < g.m; ++i) std::fill_n(g.c + i * g.c_row, g.n, T{0});
     return;
   }
+  if (g.b_packed) return ByPanels(g, Panels::kPacked);
   if (g.n == 1 && g.c_row == 1) {
     // A column of C is as dense as a row: with the operands swapped the vectors run along it.
     std::swap(g.m, g.n);
@@ -347,11 +350,12 @@ void Run(GemmArguments<T> g) {
   if (g.b_column == 1) {
     // Rows of B that are a page apart compete for the same lines of L1.
     const int64_t row_bytes = g.b_row * static_cast<int64_t>(sizeof(T));
-    ByPanels(g, g.m >= (row_bytes >= 4096 ? 32 : 128) && g.k * row_bytes > 32768);
+    const bool pack = g.m >= (row_bytes >= 4096 ? 32 : 128) && g.k * row_bytes > 32768;
+    ByPanels(g, pack ? Panels::kPack : Panels::kInPlace);
   } else if (g.b_row == 1 && g.a_column == 1 && g.m <= (g.k >= 64 ? 16 : 4)) {
     ByDots(g);
   } else {
-    ByPanels(g, true);
+    ByPanels(g, Panels::kPack);
   }
 }
 
@@ -359,6 +363,10 @@ void Run(GemmArguments<T> g) {
 
 void SmallGemmFloat(const GemmArguments<float>& g) { Run(g); }
 void SmallGemmDouble(const GemmArguments<double>& g) { Run(g); }
+void PackBTarget(const GemmArguments<float>& g, float* to) {
+  constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(hn::ScalableTag<float>()));
+  PackPanels(g, g.b, g.k, CeilDiv(g.n, kLanes), to);
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace wengert
@@ -369,9 +377,11 @@ namespace wengert {
 
 HWY_EXPORT(SmallGemmFloat);
 HWY_EXPORT(SmallGemmDouble);
+HWY_EXPORT(PackBTarget);
 
 void SmallGemm(const GemmArguments<float>& g) { HWY_DYNAMIC_DISPATCH(SmallGemmFloat)(g); }
 void SmallGemm(const GemmArguments<double>& g) { HWY_DYNAMIC_DISPATCH(SmallGemmDouble)(g); }
+void PackB(const GemmArguments<float>& g, float* to) { HWY_DYNAMIC_DISPATCH(PackBTarget)(g, to); }
 
 }  // namespace wengert
 #endif  // HWY_ONCE

@@ -28,12 +28,23 @@ struct GemmArguments {
   bool rows_alike = false;
   // C += A B instead, with the same bits of A B as long as k <= kGemmPanelDepth. b_column == 1.
   bool accumulate = false;
+  // b is what PackB made of B; b_row and b_column mean nothing. With rows_alike for any m and k.
+  bool b_packed = false;
 };
 
 // Serial. k == 0 fills C with zeros, unless it accumulates. Fastest where rows of B are dense
 // (b_column == 1), then where columns of B are (b_row == 1); A's strides matter little.
 void SmallGemm(const GemmArguments<float>& g);
 void SmallGemm(const GemmArguments<double>& g);
+
+// Copies B to panels, for the many products of few rows that share it: they read it in one stream,
+// where rows of it that are a page apart meet in few sets of L1. Takes b, its distances, k and n of
+// `g`; writes whole vectors, PackedSize(k, n) elements in all.
+void PackB(const GemmArguments<float>& g, float* to);
+constexpr int64_t PackedSize(int64_t k, int64_t n) {
+  constexpr int64_t kMostLanes = 16;
+  return k * ((n + kMostLanes - 1) / kMostLanes) * kMostLanes;
+}
 
 }  // namespace wengert
 
