@@ -106,9 +106,9 @@ Variable BatchNorm::operator()(const Variable& x, SourceLocation where) const {
     absl::InlinedVector<int, 4> rows(x.rank() - 1);
     std::iota(rows.begin(), rows.end(), 0);
     const Axes axes(rows);
-    const Variable mean = Mean(x, axes);
+    const auto [mean, of_batch] = Moments(x, axes);
     centered = x - mean;
-    variance = Mean(Square(centered), axes);
+    variance = of_batch;
     const NextState next = [momentum = momentum](const Tensor& running, const Tensor& batch) {
       return (Variable(running) * momentum + Variable(batch) * (1 - momentum)).value();
     };

@@ -142,6 +142,14 @@ Variable Sum(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
              SourceLocation where = SourceLocation::current());
 Variable Mean(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
               SourceLocation where = SourceLocation::current());
+struct MeanAndVariance {
+  Variable mean, variance;
+};
+// The variance is that of a population, the mean of (x - mean)^2. One reading of x gives both.
+MeanAndVariance Moments(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
+                        SourceLocation where = SourceLocation::current());
+Variable Variance(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
+                  SourceLocation where = SourceLocation::current());
 // Ties: the first in row-major order takes the gradient. NaN wins.
 Variable Max(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
              SourceLocation where = SourceLocation::current());

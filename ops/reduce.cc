@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "autograd/op.h"
+#include "ops/kernels/moments.h"
 #include "ops/kernels/softmax.h"
 #include "ops/ops.h"
 
@@ -182,6 +183,48 @@ struct LogSumExpOp : Op<LogSumExpOp> {
   static std::vector<OpCase> Cases() { return ReduceCases(&LogSumExp, false, false); }
 };
 
+// Mean and variance: d variance / dx = 2 (x - mean) / n, by way of the mean nothing, as deviations
+// from it add up to 0.
+struct MomentsOp : Op<MomentsOp> {
+  static constexpr std::string_view kName = "moments";
+  static constexpr Uses kUses = Uses::Inputs() | Uses::Output();
+  Reduction reduction;
+
+  Specs Infer(VariableSpan x) const {
+    const Spec spec = {reduction.Result(x[0].shape()), x[0].dtype()};
+    return {spec, spec};
+  }
+  void Forward(TensorSpan x, absl::Span<Tensor> y) const {
+    MomentsKernel(x[0], reduction.axes, y[0], y[1]);
+  }
+  Gradients Vjp(VariableSpan x, VariableSpan y, VariableSpan dy, Needs) const {
+    const Shape& shape = x[0].shape();
+    const double count = static_cast<double>(reduction.Count(shape));
+    Variable dx;
+    if (dy[1].defined()) {
+      dx = (x[0] - Spread(y[0], reduction, shape)) * Spread(dy[1] * (2 / count), reduction, shape);
+    }
+    if (dy[0].defined()) {
+      const Variable by_mean = Spread(dy[0] / count, reduction, shape);
+      dx = dx.defined() ? dx + by_mean : by_mean;
+    }
+    return {dx};
+  }
+  static std::vector<OpCase> Cases() {
+    std::vector<OpCase> cases = ReduceCases(&Variance, false, false);
+    const ReduceFunction both = [](const Variable& x, const Axes& axes, bool keep_dims,
+                                   SourceLocation where) {
+      const MeanAndVariance moments = Moments(x, axes, keep_dims, where);
+      return Tanh(moments.mean) * moments.variance;
+    };
+    for (OpCase& made : ReduceCases(both, false, false)) {
+      made.name += ", both";
+      cases.push_back(std::move(made));
+    }
+    return cases;
+  }
+};
+
 Reduction MakeReduction(std::string_view op, const Variable& x, const Axes& axes, bool keep_dims,
                         SourceLocation where) {
   try {
@@ -232,6 +275,16 @@ Variable Mean(const Variable& x, const Axes& axes, bool keep_dims, SourceLocatio
   const Reduction reduction = MakeReduction("mean", x, axes, keep_dims, where);
   const double count = static_cast<double>(reduction.Count(x.shape()));
   return Sum(Real(x, where), axes, keep_dims, where) / count;
+}
+
+MeanAndVariance Moments(const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {
+  const Reduction reduction = MakeReduction("moments", x, axes, keep_dims, where);
+  const Variable mean = Apply(MomentsOp{.reduction = reduction}, {Real(x, where)}, where);
+  return {mean, Output(mean, 1)};
+}
+
+Variable Variance(const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {
+  return Moments(x, axes, keep_dims, where).variance;
 }
 
 Variable Max(const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {

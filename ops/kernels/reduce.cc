@@ -158,111 +158,27 @@ template const SumFunctions<double>& GetSumFunctions();
 
 namespace {
 
-constexpr int64_t kTask = kSumTask;
-
-struct Dim {
-  int64_t length, stride;
-};
-struct DimList {
-  Dim dims[kMaxRank] = {};
-  int size = 0;
-
-  const Dim& back() const { return dims[size - 1]; }
-  bool IsUnit() const { return size > 0 && back().stride == 1; }
-};
-
-// The axes of x that are reduced (or kept), without those of length 1, neighbours merged where
-// strides allow.
-DimList MergedDims(const Tensor& x, uint32_t axes, bool reduced) {
-  DimList list;
-  for (int i = 0; i < x.rank(); ++i) {
-    const Dim dim = {x.shape()[i], x.strides()[i]};
-    if ((axes >> i & 1) != reduced || dim.length == 1) continue;
-    if (list.size > 0 && list.back().stride == dim.length * dim.stride) {
-      list.dims[list.size - 1] = {list.back().length * dim.length, dim.stride};
-    } else {
-      list.dims[list.size++] = dim;
-    }
-  }
-  return list;
-}
-
-// y[o] = sum over r of x[o * outer.stride + r].
-template <class T>
-void SumRows(const T* x, Dim outer, int64_t count, T* y) {
-  const auto& row_sum = GetSumFunctions<T>().row_sum;
-  const int64_t pieces = PiecesOf(count, kTask);
-  std::vector<Wide<T>> sums(pieces > 1 ? outer.length * pieces : 0);
-  ForPieces(outer.length, count, kTask, [&](int64_t i, int64_t o, int64_t begin, int64_t length) {
-    const Wide<T> sum = row_sum(x + o * outer.stride + begin, length);
-    if (pieces > 1) {
-      sums[i] = sum;
-    } else {
-      y[o] = static_cast<T>(sum);
-    }
-  });
-  if (pieces == 1) return;
-  for (int64_t o = 0; o < outer.length; ++o) {
-    Total<Wide<T>> total = {};
-    for (int64_t i = 0; i < pieces; ++i) total.Add(sums[o * pieces + i]);
-    y[o] = static_cast<T>(total.Result());
-  }
-}
-
-// y[o, c] = sum over r of x[o * outer.stride + r * count.stride + c], c < inner.
-template <class T>
-void SumColumns(const T* x, Dim outer, Dim count, int64_t inner, T* y) {
-  const int64_t strips = CeilDiv(inner, kSumStrip), strip_width = std::min(inner, kSumStrip);
-  const ColumnPieces cut(count.length, inner, /*gaps=*/count.stride != inner);
-  const int64_t pieces = cut.pieces, total = outer.length * strips * pieces;
-  // Short columns share a task.
-  const int64_t each =
-      std::max<int64_t>(1, kTask / (std::min(cut.piece, count.length) * strip_width));
-  std::vector<Wide<T>> sums(pieces > 1 ? total * strip_width : 0);
-  const auto store = [&](int64_t i, const auto& sum_of) {  // i: of all strips of all of outer
-    const int64_t first = i % strips * kSumStrip, width = std::min(kSumStrip, inner - first);
-    T* to = y + i / strips * inner + first;
-    for (int64_t c = 0; c < width; ++c) to[c] = static_cast<T>(sum_of(c));
-  };
-  ParallelFor(CeilDiv(total, each), [&](int64_t task) {
-    Wide<T> own_sums[kSumStrip];
-    const int64_t end = std::min(total, (task + 1) * each);
-    for (int64_t i = task * each; i < end; ++i) {
-      const int64_t o = i / pieces / strips, first = i / pieces % strips * kSumStrip;
-      const int64_t width = std::min(kSumStrip, inner - first), begin = i % pieces * cut.piece;
-      const int64_t rows = std::min(cut.piece, count.length - begin);
-      Wide<T>* const to = pieces > 1 ? sums.data() + i * strip_width : own_sums;
-      ColumnSum<T> sum(rows, count.stride * cut.group, cut.group, width);
-      sum.Add(x + o * outer.stride + begin * count.stride + first, CeilDiv(rows, cut.group));
-      sum.Result(to);
-      if (pieces == 1) store(i, [&](int64_t c) { return to[c]; });
-    }
-  });
-  if (pieces == 1) return;
-  for (int64_t i = 0; i < outer.length * strips; ++i) {
-    store(i, [&](int64_t c) {
-      Total<Wide<T>> column = {};
-      for (int64_t p = 0; p < pieces; ++p) column.Add(sums[(i * pieces + p) * strip_width + c]);
-      return column.Result();
-    });
-  }
-}
-
 template <class T>
 void SumOver(const Tensor& x, uint32_t axes, Tensor& y) {
-  const T* data = x.data<T>();
-  T* result = y.mutable_data<T>();
-  const DimList kept = MergedDims(x, axes, false), reduced = MergedDims(x, axes, true);
-  if (reduced.size == 1 && reduced.IsUnit() && kept.size <= 1) {
-    return SumRows<T>(data, kept.size == 1 ? kept.dims[0] : Dim{1, 0}, reduced.dims[0].length,
-                      result);
-  }
-  if (reduced.size == 1 && kept.IsUnit() && kept.size <= 2) {
-    return SumColumns<T>(data, kept.size == 2 ? kept.dims[0] : Dim{1, 0}, reduced.dims[0],
-                         kept.back().length, result);
-  }
-  const Tensor rows = RowsOf(x, axes);
-  SumRows<T>(rows.data<T>(), {rows.dim(0), rows.strides()[0]}, rows.dim(1), result);
+  using W = Wide<T>;
+  const auto finish = [to = y.mutable_data<T>()](int64_t i, const W* part, int64_t apart,
+                                                 int64_t n) {
+    if (n == 1) {
+      to[i] = static_cast<T>(*part);
+      return;
+    }
+    Total<W> total = {};
+    for (int64_t p = 0; p < n; ++p) total.Add(part[p * apart]);
+    to[i] = static_cast<T>(total.Result());
+  };
+  AsRowsOrColumns<T>(
+      x, axes,
+      [&](const T* rows, Dim outer, int64_t count) {
+        ForRows<W>(rows, outer, count, GetSumFunctions<T>().row_sum, finish);
+      },
+      [&](const T* columns, Dim outer, Dim count, int64_t inner) {
+        ForColumns<W>(columns, outer, count, inner, &SumsOfColumns<T>, finish);
+      });
 }
 
 }  // namespace

@@ -30,6 +30,51 @@ inline Tensor RowsOf(const Tensor& x, uint32_t axes) {
   return sizes[1] == 1 || rows.strides()[1] == 1 ? rows : rows.Contiguous();
 }
 
+struct Dim {
+  int64_t length, stride;
+};
+struct DimList {
+  Dim dims[kMaxRank] = {};
+  int size = 0;
+
+  const Dim& back() const { return dims[size - 1]; }
+  bool IsUnit() const { return size > 0 && back().stride == 1; }
+};
+
+// The axes of x that are reduced (or kept), without those of length 1, neighbours merged where
+// strides allow.
+inline DimList MergedDims(const Tensor& x, uint32_t axes, bool reduced) {
+  DimList list;
+  for (int i = 0; i < x.rank(); ++i) {
+    const Dim dim = {x.shape()[i], x.strides()[i]};
+    if ((axes >> i & 1) != reduced || dim.length == 1) continue;
+    if (list.size > 0 && list.back().stride == dim.length * dim.stride) {
+      list.dims[list.size - 1] = {list.back().length * dim.length, dim.stride};
+    } else {
+      list.dims[list.size++] = dim;
+    }
+  }
+  return list;
+}
+
+// Sees the reduction of x as one of rows or of columns, by a copy if need be. rows(data, outer,
+// count): row o is data[o * outer.stride + r], r < count. columns(data, outer, count, inner):
+// column (o, c) is data[o * outer.stride + r * count.stride + c], r < count.length, c < inner.
+// Results are in order of o, then c.
+template <class T, class Rows, class Columns>
+void AsRowsOrColumns(const Tensor& x, uint32_t axes, Rows rows, Columns columns) {
+  const DimList kept = MergedDims(x, axes, false), reduced = MergedDims(x, axes, true);
+  if (reduced.size == 1 && reduced.IsUnit() && kept.size <= 1) {
+    return rows(x.data<T>(), kept.size == 1 ? kept.dims[0] : Dim{1, 0}, reduced.dims[0].length);
+  }
+  if (reduced.size == 1 && kept.IsUnit() && kept.size <= 2) {
+    return columns(x.data<T>(), kept.size == 2 ? kept.dims[0] : Dim{1, 0}, reduced.dims[0],
+                   kept.back().length);
+  }
+  const Tensor copy = RowsOf(x, axes);
+  rows(copy.data<T>(), Dim{copy.dim(0), copy.strides()[0]}, copy.dim(1));
+}
+
 // How many pieces of `task` elements ForPieces makes of a row of `count`.
 constexpr int64_t PiecesOf(int64_t count, int64_t task) { return CeilDiv(count, task); }
 

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <tuple>
 #include <type_traits>
+#include <vector>
 
 #include "ops/kernels/rows.h"
 
@@ -138,6 +139,70 @@ class ColumnSum {
   alignas(64) Wide<T> totals_[kSumStrip + kRoom];
   alignas(64) Wide<T> lost_[std::is_same_v<T, double> ? kSumStrip + kRoom : 1];
 };
+
+// The sums of the columns of a piece, for ForColumns.
+template <class T>
+void SumsOfColumns(const T* x, const ColumnPieces& cut, int64_t stride, int64_t rows, int64_t width,
+                   Wide<T>* to) {
+  ColumnSum<T> sum(rows, stride * cut.group, cut.group, width);
+  sum.Add(x, CeilDiv(rows, cut.group));
+  sum.Result(to);
+}
+
+// Reduces rows as AsRowsOrColumns gives them, in pieces. piece(x, n) makes the Part of n elements;
+// finish(i, part, apart, n) makes result i of part[0], part[apart], ... of its n pieces.
+template <class Part, class T, class Piece, class Finish>
+void ForRows(const T* x, Dim outer, int64_t count, Piece piece, Finish finish) {
+  const int64_t pieces = PiecesOf(count, kSumTask);
+  std::vector<Part> parts(static_cast<size_t>(pieces > 1 ? outer.length * pieces : 0));
+  ForPieces(outer.length, count, kSumTask,
+            [&](int64_t i, int64_t o, int64_t begin, int64_t length) {
+              const Part part = piece(x + o * outer.stride + begin, length);
+              if (pieces > 1) {
+                parts[static_cast<size_t>(i)] = part;
+              } else {
+                finish(o, &part, 1, 1);
+              }
+            });
+  if (pieces == 1) return;
+  for (int64_t o = 0; o < outer.length; ++o) finish(o, parts.data() + o * pieces, 1, pieces);
+}
+
+// Reduces columns as AsRowsOrColumns gives them, in strips and pieces; finish as of ForRows.
+// piece(x, cut, stride, rows, width, to) makes a Part of each of the `width` columns of a piece of
+// `rows` rows, `stride` apart.
+template <class Part, class T, class Piece, class Finish>
+void ForColumns(const T* x, Dim outer, Dim count, int64_t inner, Piece piece, Finish finish) {
+  const int64_t strips = CeilDiv(inner, kSumStrip), strip_width = std::min(inner, kSumStrip);
+  const ColumnPieces cut(count.length, inner, /*gaps=*/count.stride != inner);
+  const int64_t pieces = cut.pieces, total = outer.length * strips * pieces;
+  // Short columns share a task.
+  const int64_t each =
+      std::max<int64_t>(1, kSumTask / (std::min(cut.piece, count.length) * strip_width));
+  std::vector<Part> parts(static_cast<size_t>(pieces > 1 ? total * strip_width : 0));
+  const auto finish_strip = [&](int64_t i, const Part* part) {  // i: of all strips of all of outer
+    const int64_t first = i % strips * kSumStrip, width = std::min(kSumStrip, inner - first);
+    for (int64_t c = 0; c < width; ++c) {
+      finish(i / strips * inner + first + c, part + c, strip_width, pieces);
+    }
+  };
+  ParallelFor(CeilDiv(total, each), [&](int64_t task) {
+    Part own_parts[kSumStrip];
+    const int64_t end = std::min(total, (task + 1) * each);
+    for (int64_t i = task * each; i < end; ++i) {
+      const int64_t o = i / pieces / strips, first = i / pieces % strips * kSumStrip;
+      const int64_t begin = i % pieces * cut.piece;
+      Part* const to = pieces > 1 ? parts.data() + i * strip_width : own_parts;
+      piece(x + o * outer.stride + begin * count.stride + first, cut, count.stride,
+            std::min(cut.piece, count.length - begin), std::min(kSumStrip, inner - first), to);
+      if (pieces == 1) finish_strip(i, to);
+    }
+  });
+  if (pieces == 1) return;
+  for (int64_t i = 0; i < outer.length * strips; ++i) {
+    finish_strip(i, parts.data() + i * pieces * strip_width);
+  }
+}
 
 }  // namespace wengert
 

@@ -266,6 +266,8 @@ const OpKind kReductions[] = {
     {"min", 2, kKinked, HasNumbers, nullptr, [](Call& c) { return Reduce<Min>(c, "Min"); }},
     {"log_sum_exp", 1, kSmooth, IsRealWithElements, nullptr,
      [](Call& c) { return Reduce<LogSumExp>(c, "LogSumExp"); }},
+    {"variance", 2, kSmooth, IsRealWithElements, nullptr,
+     [](Call& c) { return Reduce<Variance>(c, "Variance"); }},
     {"sum_to", 2, kSmooth, IsReal, nullptr, SumToAny},
     {"arg_max", 1, kKinked, HasRealsAlongAxes, nullptr, WENGERT_RECORDS(ArgMax(x[0], -1))},
     {"arg_min", 1, kKinked, HasRealsAlongAxes, nullptr, WENGERT_RECORDS(ArgMin(x[0], 0, true))},
@@ -286,6 +288,12 @@ const OpKind kReductions[] = {
        call.text = "(x[0] - Mean(x[0], -1, true)) * Rsqrt(variance of x[0] along -1 + 0.01)";
        const Variable centered = call.x[0] - Mean(call.x[0], -1, kKeepDims);
        return {centered * Rsqrt(Mean(Square(centered), -1, kKeepDims) + 0.01)};
+     }},
+    {"normalize by moments", 2, kSmooth, HasRealsAlongAxes, nullptr,
+     [](Call& call) -> Results {
+       call.text = "(x[0] - mean) * Rsqrt(variance + 0.01), Moments(x[0], 0)";
+       const auto [mean, variance] = Moments(call.x[0], 0);
+       return {(call.x[0] - mean) * Rsqrt(variance + 0.01)};
      }},
 };
 
