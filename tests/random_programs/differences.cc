@@ -59,8 +59,8 @@ class Differences {
   std::string Compare(const std::vector<int>& moving, uint64_t direction, int order) const {
     const Slope analytic = Analytic(moving, direction, order);
     double best = 0, error = INFINITY;
-    // A smaller step crosses fewer kinks and rounds more. Of thousands of pooled windows one may tie
-    // to 1e-7.
+    // A smaller step crosses fewer kinks and rounds more. Of thousands of pooled windows one may
+    // tie to 1e-7.
     for (const double step : {1e-5, 1e-6, 1e-4, 1e-7, 1e-8, 1e-9}) {
       const double numeric =
           (ValueAt(moving, direction, step, order) - ValueAt(moving, direction, -step, order)) /
