@@ -4,7 +4,6 @@
 #include "ops/kernels/small_gemm.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "tensor/pool.h"
@@ -28,7 +27,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 // The block of C that stays in registers: of 32 of them, 24 hold sums; of 16, 12 (8 without fused
 // multiply-add, where a product needs a register too).
 #if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM
-constexpr int kMaxRows = 8, kMaxVectors = 3, kDotRows = 4;
+constexpr int kMaxRows = 8, kMaxVectors = 3, kDotRows = 6;
 #elif HWY_TARGET == HWY_AVX2
 constexpr int kMaxRows = 4, kMaxVectors = 3, kDotRows = 2;
 #else
@@ -270,13 +269,13 @@ HWY_INLINE void StoreSums(D d, const V (&sums)[4], T* to) {
 
 // c[kRows, kColumns] = a[kRows, k] b[k, kColumns] by inner products: both are dense along k.
 template <int kRows, int kColumns, class T>
-HWY_INLINE void DotBlock(const GemmArguments<T>& g, const T* HWY_RESTRICT a,
-                         const T* HWY_RESTRICT b, T* HWY_RESTRICT c) {
+void DotBlock(const GemmArguments<T>& g, const T* HWY_RESTRICT a, const T* HWY_RESTRICT b,
+              T* HWY_RESTRICT c) {
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   V sums[kRows][kColumns];
-  HWY_UNROLL(4) for (int r = 0; r < kRows; ++r) {
+  HWY_UNROLL(6) for (int r = 0; r < kRows; ++r) {
     HWY_UNROLL(4) for (int j = 0; j < kColumns; ++j) sums[r][j] = hn::Zero(d);
   }
   const auto add_products = [&](int64_t p, auto load) HWY_ATTR {
@@ -285,7 +284,7 @@ HWY_INLINE void DotBlock(const GemmArguments<T>& g, const T* HWY_RESTRICT a,
       column[j] = load(b + j * g.b_column + p);
       if constexpr (kRows > 1) Pin(column[j]);
     }
-    HWY_UNROLL(4) for (int r = 0; r < kRows; ++r) {
+    HWY_UNROLL(6) for (int r = 0; r < kRows; ++r) {
       const V row = load(a + r * g.a_row + p);
       HWY_UNROLL(4) for (int j = 0; j < kColumns; ++j) {
         sums[r][j] = hn::MulAdd(row, column[j], sums[r][j]);
@@ -301,7 +300,7 @@ HWY_INLINE void DotBlock(const GemmArguments<T>& g, const T* HWY_RESTRICT a,
     add_products(
         p, [&](const T* from) HWY_ATTR { return hn::IfThenElseZero(mask, hn::LoadU(d, from)); });
   }
-  HWY_UNROLL(4) for (int r = 0; r < kRows; ++r) {
+  HWY_UNROLL(6) for (int r = 0; r < kRows; ++r) {
     if constexpr (kColumns == 4) {
       StoreSums(d, sums[r], c + r * g.c_row);
     } else {
@@ -310,25 +309,29 @@ HWY_INLINE void DotBlock(const GemmArguments<T>& g, const T* HWY_RESTRICT a,
   }
 }
 
-template <int kRows, class T>
-void DotRows(const GemmArguments<T>& g, const T* a, T* c) {
-  int64_t j = 0;
-  for (; j + 4 <= g.n; j += 4) DotBlock<kRows, 4>(g, a, g.b + j * g.b_column, c + j);
-  for (; j < g.n; ++j) DotBlock<kRows, 1>(g, a, g.b + j * g.b_column, c + j);
+template <int kColumns, class T, int... kIndex>
+void DotColumns(const GemmArguments<T>& g, const T* b, T* c,
+                std::integer_sequence<int, kIndex...>) {
+  using Function = void (*)(const GemmArguments<T>&, const T*, const T*, T*);
+  static constexpr Function kBlocks[] = {&DotBlock<kIndex + 1, kColumns, T>...};
+  const int64_t blocks = CeilDiv(g.m, kDotRows);
+  const int64_t fewer = g.m / blocks, more = g.m % blocks;  // `more` blocks have one row more
+  const T* a = g.a;
+  for (int64_t i = 0; i < blocks; ++i) {
+    const int64_t rows = fewer + (i < more);
+    kBlocks[rows - 1](g, a, b, c);
+    a += rows * g.a_row;
+    c += rows * g.c_row;
+  }
 }
 
+// Four columns of B at a time stay in L1 while the rows of A go by.
 template <class T>
 void ByDots(const GemmArguments<T>& g) {
-  constexpr auto kRowsTable = [] {
-    if constexpr (kDotRows == 4) {
-      return std::array{&DotRows<1, T>, &DotRows<2, T>, &DotRows<3, T>, &DotRows<4, T>};
-    } else {
-      return std::array{&DotRows<1, T>, &DotRows<2, T>};
-    }
-  }();
-  for (int64_t i = 0; i < g.m; i += kDotRows) {
-    kRowsTable[std::min<int64_t>(kDotRows, g.m - i) - 1](g, g.a + i * g.a_row, g.c + i * g.c_row);
-  }
+  constexpr auto kRows = std::make_integer_sequence<int, kDotRows>();
+  int64_t j = 0;
+  for (; j + 4 <= g.n; j += 4) DotColumns<4>(g, g.b + j * g.b_column, g.c + j, kRows);
+  for (; j < g.n; ++j) DotColumns<1>(g, g.b + j * g.b_column, g.c + j, kRows);
 }
 
 template <class T>
@@ -352,7 +355,7 @@ void Run(GemmArguments<T> g) {
     const int64_t row_bytes = g.b_row * static_cast<int64_t>(sizeof(T));
     const bool pack = g.m >= (row_bytes >= 4096 ? 32 : 128) && g.k * row_bytes > 32768;
     ByPanels(g, pack ? Panels::kPack : Panels::kInPlace);
-  } else if (g.b_row == 1 && g.a_column == 1 && g.m <= (g.k >= 64 ? 16 : 4)) {
+  } else if (g.b_row == 1 && g.a_column == 1 && g.m <= (g.k >= 512 ? 128 : g.k >= 64 ? 16 : 4)) {
     ByDots(g);
   } else {
     ByPanels(g, Panels::kPack);

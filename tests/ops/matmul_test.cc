@@ -167,12 +167,31 @@ TEST_P(MatMulTest, LargeMatrices) {
   }
 }
 
+// Inner products along a transposed B that is deep, and rows of B that are far apart: with and
+// without columns, rows and lanes left over.
+TEST_P(MatMulTest, FewRowsOfALargeMatrix) {
+  ForEachTarget([] {
+    Random random(5);
+    const struct {
+      int64_t m, n, k;
+    } shapes[] = {{1, 700, 512},  {7, 1030, 259}, {32, 256, 1024}, {31, 601, 517},
+                  {190, 63, 640}, {20, 515, 600}, {33, 2050, 70},  {90, 2048, 64}};
+    for (const auto& [m, n, k] : shapes) {
+      const Tensor a = random.Values({m, k}, GetParam());
+      ExpectProduct(a, random.Values({n, k}, GetParam()).T());
+      ExpectProduct(a, random.Values({k, n}, GetParam()));
+      if (HasFatalFailure()) return;
+    }
+  });
+}
+
 TEST_P(MatMulTest, SameBitsOnAnyNumberOfThreads) {
   Random random(4);
   const std::pair<Shape, Shape> shapes[] = {
       {{200, 301}, {301, 203}}, {{1, 900}, {900, 1000}},       {{1000, 5}, {5, 1000}},
       {{97, 96}, {96, 97}},     {{50, 9, 8}, {50, 8, 7}},      {{900, 4, 16}, {900, 16, 16}},
-      {{20, 64, 64}, {64, 64}}, {{18, 100, 99}, {18, 99, 98}}, {{3, 128, 99}, {3, 99, 200}}};
+      {{20, 64, 64}, {64, 64}}, {{18, 100, 99}, {18, 99, 98}}, {{3, 128, 99}, {3, 99, 200}},
+      {{32, 999}, {999, 250}},  {{64, 70}, {70, 2049}}};
   for (const auto& [shape_a, shape_b] : shapes) {
     for (int transposed = 0; transposed < 4; ++transposed) {
       Tensor a = random.Values(shape_a, GetParam()), b = random.Values(shape_b, GetParam());
