@@ -156,6 +156,7 @@ class Generation {
     if (kind.others) {
       const ValueInfo x = program_.values[first];
       for (const Wanted& wanted : kind.others(random_, x)) {
+        if (NumElements(wanted.shape) > largest_) return;  // of a row of 10,000: a matrix of 10^8
         inputs.push_back(FindOrAdd(kind, wanted));
       }
     }
