@@ -8,7 +8,7 @@ namespace wengert {
 
 Variable Gelu(const Operand& x) {
   const WhereScope scope(x.where());
-  return (Erf(x.is_number() ? x : Mul(x, std::numbers::sqrt2 / 2)) * 0.5 + 0.5) * x;
+  return NormalCdf(x) * x;
 }
 
 // (1 + tanh(u)) / 2 = sigmoid(2 u), which does not cancel where u is far below 0.

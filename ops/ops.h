@@ -53,9 +53,10 @@ Variable Softplus(const Operand& x);                 // log(1 + exp(x)), without
 Variable Relu(const Operand& x);                     // max(x, 0); derivative 0 at 0
 Variable LeakyRelu(const Operand& x, double slope);  // slope * x below 0
 Variable Clip(const Operand& x, double low, double high);
-Variable Erf(const Operand& x);  // 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x
-// x times the probability that a standard normal number is below x (Hendrycks and Gimpel 2016), and
-// the paper's approximation of it: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.
+Variable Erf(const Operand& x);        // 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x
+Variable NormalCdf(const Operand& x);  // the probability that a standard normal number is below x
+// x NormalCdf(x) (Hendrycks and Gimpel 2016), and the paper's approximation of it:
+// x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.
 Variable Gelu(const Operand& x);
 Variable GeluTanh(const Operand& x);
 
@@ -70,7 +71,9 @@ Variable Minimum(const Operand& a, const Operand& b);
 Variable WherePositive(const Operand& a, const Operand& b);  // a where b > 0, else 0
 Variable TanhGradient(const Operand& a, const Operand& b);
 Variable SigmoidGradient(const Operand& a, const Operand& b);
-Variable ErfGradient(const Operand& a, const Operand& b);  // a times the derivative of erf at b
+// a times the derivative of erf or of the normal distribution at b.
+Variable ErfGradient(const Operand& a, const Operand& b);
+Variable NormalCdfGradient(const Operand& a, const Operand& b);
 
 inline Variable operator+(const Operand& a, const Operand& b) { return Add(a, b); }
 inline Variable operator-(const Operand& a, const Operand& b) { return Sub(a, b); }

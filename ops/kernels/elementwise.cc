@@ -21,6 +21,8 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
+constexpr double kSqrtHalf = std::numbers::sqrt2 / 2;
+
 // Integers go through the same expressions one by one: the compiler makes vectors of the loops.
 template <class T>
 struct OneLane {
@@ -77,6 +79,18 @@ HWY_INLINE V Pow(D d, V a, V b) {
         static_cast<T>(std::pow(static_cast<double>(bases[i]), static_cast<double>(exponents[i])));
   }
   return hn::Load(d, bases);
+}
+
+// The probability that a standard normal number is below x, and its density.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V NormalCdf(D d, V x) {
+  const V half = hn::Set(d, 0.5);
+  return hn::MulAdd(Erf(d, hn::Mul(x, hn::Set(d, kSqrtHalf))), half, half);
+}
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V NormalPdf(D d, V x) {
+  const V exponent = hn::Mul(hn::Mul(x, x), hn::Set(d, -0.5));
+  return hn::Mul(Exp(d, exponent), hn::Set(d, kSqrtHalf * std::numbers::inv_sqrtpi));
 }
 
 #define UNARY(op, Function, types, value, ...)                               \

@@ -1,6 +1,7 @@
-// Gelu and its approximation: values and slopes from PyTorch 2.15 in float64, float32 near them,
-// derivatives to second order, other dtypes, errors.
+// Gelu, its approximation and the normal distribution: values and slopes from PyTorch 2.15 in
+// float64, float32 near them, derivatives to second order, other dtypes, errors.
 #include <cmath>
+#include <numbers>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,15 @@ TEST(GeluTest, ApproximationIsPyTorchs) {
           3.499383802344626},
          {-7.709976012836329e-10, -0.0860992566236183, 0.13263009646535764, 0.5, 1.0829640838457826,
           1.0024226437601167});
+}
+
+TEST(NormalCdfTest, IsThatOfTheErrorFunction) {
+  Doubles values, slopes;
+  for (const double x : kX) {
+    values.push_back(std::erfc(-x / std::sqrt(2.0)) / 2);
+    slopes.push_back(std::exp(-x * x / 2) / std::sqrt(2 * std::numbers::pi));
+  }
+  Expect(&NormalCdf, values, slopes);
 }
 
 TEST(GeluTest, TakesIntegersAndRefusesNumbers) {
