@@ -25,7 +25,7 @@ struct Recorded {
   std::vector<Variable> outputs;  // what f gave; then what updates of states observed
   uint64_t first_sequence;        // older values are captured from outside
   // What the graph reads from outside: aliases of the inputs, then captured values that require
-  // gradients. The node's own inputs stand in for them, in this order.
+  // gradients or are pending. The node's own inputs stand in for them, in this order.
   std::vector<Variable> outside;
 };
 
@@ -136,7 +136,7 @@ struct CheckpointOp : Op<CheckpointOp> {
     const NoGradGuard with_grad(/*no_grad=*/false);
     std::vector<Variable> aliases, wanted;
     for (size_t i = 0; i < x.size(); ++i) {
-      aliases.push_back(internal::Alias(x[i]));
+      aliases.push_back(x[i].requires_grad() ? internal::Alias(x[i]) : x[i]);
       if (needs[i]) wanted.push_back(aliases[i]);
     }
     const uint64_t first = thread_state.next_sequence;
@@ -188,7 +188,8 @@ Variable Checkpoint(const Function& f, std::vector<Variable> inputs, SourceLocat
   const std::vector<Entry> nodes = NodesInside(*recorded, recorded->outputs, seen);
   const auto capture = [&](const Variable& v) {
     const auto same = [&](const Variable& other) { return other.SameAs(v); };
-    if (v.requires_grad() && !Inside(*recorded, v) &&
+    // A pending constant too: what is computed in here must be an input to the plan outside.
+    if ((v.requires_grad() || !v.output().defined()) && !Inside(*recorded, v) &&
         std::none_of(recorded->outside.begin(), recorded->outside.end(), same)) {
       recorded->outside.push_back(v);
       inputs.push_back(v);

@@ -169,7 +169,12 @@ std::vector<Variable> ApplyComposite(const C& composite, VariableSpan x,
                                      SourceLocation where = SourceLocation::current()) {
   if (!internal::Eager() && composite.HasKernel(x)) return Outputs(Apply(composite, x, where));
   const WhereScope scope(where);
-  return composite.Definition(x);
+  std::vector<Variable> outputs = composite.Definition(x);
+  // As those of the op, outputs are not computed from each other, whatever the Definition does.
+  if (outputs.size() > 1) {
+    for (Variable& y : outputs) y = y.requires_grad() ? internal::Alias(y) : y;
+  }
+  return outputs;
 }
 
 }  // namespace wengert

@@ -58,6 +58,30 @@ TEST(CheckpointTest, CapturedParametersAndInteriorValuesGetTheirGradients) {
   }
 }
 
+// What a group outside computes too: the checkpoint must not run before it, nor instead of it.
+TEST(CheckpointTest, PendingConstantsAreCaptured) {
+  const Tensor numbers = Tensor::Full({50, 50}, 0.5, DType::kFloat64);
+  const auto run = [&](bool checkpoint, bool of_mask) {
+    const Variable x = DifferentiableLeaf(numbers), constant = numbers;
+    const Variable captured = Exp(constant * 2), mask = captured > constant;
+    const Variable selected = of_mask ? Where(mask, captured, 0.0) : captured;
+    const auto f = [&](VariableSpan v) {
+      return of_mask ? Where(mask, Tanh(v[0]), v[0]) * 3 : Tanh(v[0] * captured);
+    };
+    const Variable y = checkpoint ? Checkpoint(f, {x}) : f({&x, 1});
+    const Variable after = selected * 3 + y * constant;
+    const Variable gradient = Grad(Sum(after * after), x);
+    Evaluate({{after, gradient}});
+    return std::vector<Tensor>{after.value(), gradient.value(), captured.value(), mask.value()};
+  };
+  for (const bool of_mask : {false, true}) {
+    const std::vector<Tensor> found = run(true, of_mask), expected = run(false, of_mask);
+    for (size_t i = 0; i < found.size(); ++i) {
+      EXPECT_TRUE(BitwiseEqual(found[i], expected[i])) << of_mask << " " << i;
+    }
+  }
+}
+
 TEST(CheckpointTest, AFunctionThatOnlyReturnsAnInputOrACapture) {
   const Variable w = Scalar(3), x = Scalar(5), h = w * 2;
   const Variable same = Checkpoint([](VariableSpan v) { return v[0]; }, {x});

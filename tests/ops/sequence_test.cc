@@ -2,6 +2,7 @@
 // a batch, what padding may hold, threads, memory layouts, directions.
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "ops/ops.h"
 #include "tests/ops/kernel_test.h"
+#include "tests/tensor/thrown_message.h"
 
 namespace wengert {
 namespace {
@@ -315,6 +317,29 @@ TEST_F(SequenceTest, GradientsAddUpOverResults) {
       b.push_back(sums[k].value());
     }
     ExpectNear(a, b);
+  }
+}
+
+// Neither where the kernel runs nor where its Definition does: the last step's outputs are then the
+// state, to the tape too.
+TEST_F(SequenceTest, ResultsAreNotComputedFromEachOther) {
+  for (const Kind kind : kKinds) {
+    for (const DType dtype : {DType::kFloat32, DType::kFloat64}) {
+      for (const bool eager : {false, true}) {
+        SCOPED_TRACE(
+            absl::StrCat(NameOf(kind), " of ", std::string(Name(dtype)), eager ? ", eager" : ""));
+        std::optional<EagerGuard> guard;
+        if (eager) guard.emplace();
+        std::vector<Variable> inputs;
+        for (const Tensor& t : MakeProblem(kind, 2, 3, 4).inputs) {
+          inputs.push_back(DifferentiableLeaf(t.To(dtype)));
+        }
+        const std::vector<Variable> all = Record(kind, inputs, {});
+        const Variable loss = Sum(Square(all[0]));
+        const std::string text = ThrownMessage([&] { Grad(loss, all[1]); });
+        EXPECT_NE(text.find("depend"), std::string::npos) << text;
+      }
+    }
   }
 }
 
