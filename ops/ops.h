@@ -53,8 +53,10 @@ Variable Softplus(const Operand& x);                 // log(1 + exp(x)), without
 Variable Relu(const Operand& x);                     // max(x, 0); derivative 0 at 0
 Variable LeakyRelu(const Operand& x, double slope);  // slope * x below 0
 Variable Clip(const Operand& x, double low, double high);
-Variable Erf(const Operand& x);        // 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x
-Variable NormalCdf(const Operand& x);  // the probability that a standard normal number is below x
+Variable Erf(const Operand& x);  // 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x
+// The probability that a standard normal number is below x. Its error is absolute, 6e-8 in float32
+// and 1e-16 in float64: its logarithm is lost where x is far below 0.
+Variable NormalCdf(const Operand& x);
 // x NormalCdf(x) (Hendrycks and Gimpel 2016), and the paper's approximation of it:
 // x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.
 Variable Gelu(const Operand& x);

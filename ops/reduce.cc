@@ -284,6 +284,7 @@ MeanAndVariance Moments(const Variable& x, const Axes& axes, bool keep_dims, Sou
 }
 
 Variable Variance(const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {
+  MakeReduction("variance", x, axes, keep_dims, where);  // to name itself in an error
   return Moments(x, axes, keep_dims, where).variance;
 }
 

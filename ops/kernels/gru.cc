@@ -104,7 +104,7 @@ struct BackwardCell {
 void GruForwardTarget(const SequenceInputs& in, const Tensor& bias_hn, Tensor& y, Tensor& h_last,
                       Tensor& gates, Tensor& candidates) {
   const Sequence s(in);
-  const PackedWeight weight(*in.weight_hh);
+  const StepWeight weight(*in.weight_hh, s.steps);
   const Tensor bias = in.bias->Contiguous(), last_bias = bias_hn.Contiguous();
   ProjectInput(in, gates);
   const ForwardCell cell{.s = s,
@@ -125,7 +125,7 @@ void GruBackwardTarget(const SequenceInputs& in, const Tensor& y, const Tensor& 
   const Sequence s(in);
   const Rows dy_rows(dy);
   const Tensor last_dh = dh_last.Contiguous();
-  const PackedWeight weight(in.weight_hh->Permute({1, 0}));
+  const StepWeight weight(in.weight_hh->Permute({1, 0}), s.steps);
   Tensor dgates = SpacedRows(s, kGates * s.hidden), dproducts = SpacedRows(s, kGates * s.hidden);
   const BackwardCell cell{.s = s,
                           .dy = dy_rows,

@@ -24,7 +24,7 @@ constexpr int kGates = 3;  // r, z, n
 struct ForwardCell {
   static constexpr bool kResetsBefore = true;
   const Sequence& s;
-  const PackedWeight& weight_n;  // [H, H]
+  const StepWeight& weight_n;  // [H, H]
   const float* bias;
   float *y, *gates, *resets;  // gates: x weight_ih at first
 
@@ -72,7 +72,7 @@ struct ForwardCell {
 struct BackwardCell {
   static constexpr bool kPassesOn = true, kResetsBefore = true;
   const Sequence& s;
-  const PackedWeight& weight_n;  // [H, H], transposed
+  const StepWeight& weight_n;  // [H, H], transposed
   const Rows& dy;
   const float *y, *gates;
   float* dgates;
@@ -123,8 +123,8 @@ struct BackwardCell {
 void GruResetBeforeForwardTarget(const SequenceInputs& in, Tensor& y, Tensor& h_last, Tensor& gates,
                                  Tensor& resets) {
   const Sequence s(in);
-  const PackedWeight weight_rz(in.weight_hh->Narrow(1, 0, 2 * s.hidden)),
-      weight_n(in.weight_hh->Narrow(1, 2 * s.hidden, s.hidden));
+  const StepWeight weight_rz(in.weight_hh->Narrow(1, 0, 2 * s.hidden), s.steps),
+      weight_n(in.weight_hh->Narrow(1, 2 * s.hidden, s.hidden), s.steps);
   const Tensor bias = in.bias->Contiguous();
   ProjectInput(in, gates);
   const ForwardCell cell{.s = s,
@@ -146,8 +146,8 @@ void GruResetBeforeBackwardTarget(const SequenceInputs& in, const Tensor& y, con
   const Rows dy_rows(dy);
   const Tensor last_dh = dh_last.Contiguous();
   const Tensor weight = in.weight_hh->Permute({1, 0});
-  const PackedWeight weight_rz(weight.Narrow(0, 0, 2 * s.hidden)),
-      weight_n(weight.Narrow(0, 2 * s.hidden, s.hidden));
+  const StepWeight weight_rz(weight.Narrow(0, 0, 2 * s.hidden), s.steps),
+      weight_n(weight.Narrow(0, 2 * s.hidden, s.hidden), s.steps);
   Tensor dgates = SpacedRows(s, kGates * s.hidden);
   const BackwardCell cell{.s = s,
                           .weight_n = weight_n,

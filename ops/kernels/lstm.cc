@@ -102,7 +102,7 @@ void LstmForwardTarget(const SequenceInputs& in, const Tensor& c0, Tensor& y, Te
                        Tensor& c_last, Tensor& gates, Tensor& cells) {
   const Sequence s(in);
   const Tensor first_c = c0.Contiguous(), bias = in.bias->Contiguous();
-  const PackedWeight weight(*in.weight_hh);
+  const StepWeight weight(*in.weight_hh, s.steps);
   ProjectInput(in, gates);
   const int64_t c_row = ScratchRow(s.hidden);
   ForwardCell whole{.s = s,
@@ -132,7 +132,7 @@ void LstmBackwardTarget(const SequenceInputs& in, const Tensor& c0, const Tensor
   const Rows dy_rows(dy);
   const Tensor first_c = c0.Contiguous(), last_dh = dh_last.Contiguous(),
                last_dc = dc_last.Contiguous();
-  const PackedWeight weight(in.weight_hh->Permute({1, 0}));
+  const StepWeight weight(in.weight_hh->Permute({1, 0}), s.steps);
   Tensor dgates = SpacedRows(s, kGates * s.hidden);
   const int64_t c_row = ScratchRow(s.hidden);
   const BackwardCell whole{.s = s,

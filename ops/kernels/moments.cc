@@ -1,7 +1,7 @@
-// Means and variances. A piece of x stays in L2 while it is read twice: for its own mean, then for
-// the deviations from it. Pieces are combined by their means and sums of squares, in double (T. F.
-// Chan, G. H. Golub, R. J. LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing
-// Sample Variances", 1979).
+// Means and variances. A piece of x is read for its sum and, while it lies in L2, for the
+// deviations from its own mean. Pieces are combined by their means and sums of squares, in double
+// (T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating Formulae and a Pairwise Algorithm for
+// Computing Sample Variances", 1979).
 #include "ops/kernels/moments.h"
 
 #include <algorithm>
@@ -127,9 +127,8 @@ struct Part {
 // is about the mean.
 Part MakePart(int64_t elements, double sum, double pivot, double deviations, double squares) {
   const double count = static_cast<double>(elements), off = deviations / count;
-  const double about_mean = squares - deviations * off;
-  return {count, std::isfinite(off) ? pivot + off : sum / count,
-          about_mean < 0 ? 0 : about_mean};  // NaN stays
+  if (!std::isfinite(off)) return {count, sum / count, squares};
+  return {count, pivot + off, std::max(squares - deviations * off, 0.0)};
 }
 
 template <class T>
@@ -187,6 +186,11 @@ template <class T>
 void Moments(const Tensor& x, uint32_t axes, Tensor& mean, Tensor& variance) {
   const auto finish = [means = mean.mutable_data<T>(), variances = variance.mutable_data<T>()](
                           int64_t i, const Part* part, int64_t apart, int64_t n) {
+    if (n == 1) {
+      means[i] = static_cast<T>(part->mean);
+      variances[i] = static_cast<T>(part->squares / part->count);
+      return;
+    }
     Total<double> sum = {}, squares = {};
     double count = 0;
     for (int64_t p = 0; p < n; ++p) {

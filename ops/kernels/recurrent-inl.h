@@ -43,20 +43,20 @@ HWY_INLINE VF32 TanhSlope(VF32 y) { return hn::NegMulAdd(y, y, hn::Set(F32(), 1.
 
 // c = a b for `rows` rows of scratch.
 inline GemmArguments<float> RowsTimes(int64_t rows, const float* a, int64_t a_row,
-                                      const PackedWeight& b, float* c, int64_t c_row) {
+                                      const StepWeight& b, float* c, int64_t c_row) {
   return {.m = rows,
           .n = b.columns,
           .k = b.rows,
           .a = a,
           .a_row = a_row,
           .a_column = 1,
-          .b = b.panels.data<float>(),
-          .b_row = 0,
-          .b_column = 0,
+          .b = b.data.data<float>(),
+          .b_row = b.columns,
+          .b_column = 1,
           .c = c,
           .c_row = c_row,
           .rows_alike = true,
-          .b_packed = true};
+          .b_packed = b.packed};
 }
 
 // The way of every cell through time, for rows [first, first + rows). cell.Step(n, t, row, product,
@@ -64,7 +64,7 @@ inline GemmArguments<float> RowsTimes(int64_t rows, const float* a, int64_t a_ro
 // Cell::kResetsBefore, the last gate's part of the product is not of h but of what
 // cell.Reset(n, t, product, h, reset_h) makes of it, with cell.weight_n.
 template <class Cell>
-void ForwardPiece(const Sequence& s, const PackedWeight& weight, const Cell& cell, int64_t first,
+void ForwardPiece(const Sequence& s, const StepWeight& weight, const Cell& cell, int64_t first,
                   int64_t rows, float* y, float* h_last) {
   const int64_t width = weight.columns + (Cell::kResetsBefore ? s.hidden : 0);
   const int64_t h_row = ScratchRow(s.hidden), product_row = ScratchRow(width);
@@ -102,7 +102,7 @@ void ForwardPiece(const Sequence& s, const PackedWeight& weight, const Cell& cel
 // Cell::kPassesOn. If Cell::kResetsBefore, cell.Reset(n, t, from_n, dh, dproduct) then adds what
 // comes by the last gate, whose part of dproduct was multiplied with cell.weight_n, transposed.
 template <class Cell>
-void BackwardPiece(const Sequence& s, const PackedWeight& transposed_weight, const Cell& cell,
+void BackwardPiece(const Sequence& s, const StepWeight& transposed_weight, const Cell& cell,
                    int64_t first, int64_t rows, const float* dh_last, float* dh0) {
   const F32 d;
   const int64_t width = transposed_weight.rows + (Cell::kResetsBefore ? s.hidden : 0);

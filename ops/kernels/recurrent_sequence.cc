@@ -81,16 +81,18 @@ Tensor AsMatrix(const Tensor& x) { return x.Reshape({x.shape()[0] * x.shape()[1]
 
 }  // namespace
 
-PackedWeight::PackedWeight(const Tensor& weight)
+StepWeight::StepWeight(const Tensor& weight, int64_t steps)
     : rows(weight.shape()[0]),
       columns(weight.shape()[1]),
-      panels(Tensor::Empty({PackedSize(rows, columns)})) {
+      packed(steps > 2),
+      data(packed ? Tensor::Empty({PackedSize(rows, columns)}) : weight.Contiguous()) {
+  if (!packed) return;
   const GemmArguments<float> product = {.n = columns,
                                         .k = rows,
                                         .b = weight.data<float>(),
                                         .b_row = weight.strides()[0],
                                         .b_column = weight.strides()[1]};
-  PackB(product, panels.mutable_data<float>());
+  PackB(product, data.mutable_data<float>());
 }
 
 void ForPiecesOfBatch(int64_t n, absl::FunctionRef<void(int64_t, int64_t)> f) {

@@ -69,11 +69,13 @@ inline void CopyRows(int64_t rows, int64_t width, const float* from, int64_t fro
   for (int64_t r = 0; r < rows; ++r) std::copy_n(from + r * from_row, width, to + r * to_row);
 }
 
-// A matrix that every step multiplies with; see PackB.
-struct PackedWeight {
-  explicit PackedWeight(const Tensor& weight);
+// A matrix that every step multiplies with: packed (see PackB) unless the steps are too few for it
+// to pay. The products' bits are the same.
+struct StepWeight {
+  StepWeight(const Tensor& weight, int64_t steps);
   int64_t rows, columns;
-  Tensor panels;
+  bool packed;
+  Tensor data;
 };
 
 // Calls f(first, rows) for pieces of the batch, in parallel.

@@ -72,7 +72,7 @@ struct BackwardCell {
 void RnnForwardTarget(const SequenceInputs& in, bool relu, Tensor& y, Tensor& h_last) {
   const Sequence s(in);
   const Tensor bias = in.bias->Contiguous();
-  const PackedWeight weight(*in.weight_hh);
+  const StepWeight weight(*in.weight_hh, s.steps);
   ProjectInput(in, y);
   const ForwardCell cell{
       .s = s, .bias = bias.data<float>(), .relu = relu, .y = y.mutable_data<float>()};
@@ -87,7 +87,7 @@ void RnnBackwardTarget(const SequenceInputs& in, bool relu, const Tensor& y, con
   const Sequence s(in);
   const Rows dy_rows(dy);
   const Tensor last_dh = dh_last.Contiguous();
-  const PackedWeight weight(in.weight_hh->Permute({1, 0}));
+  const StepWeight weight(in.weight_hh->Permute({1, 0}), s.steps);
   Tensor dgates = SpacedRows(s, s.hidden);
   const BackwardCell cell{.s = s,
                           .dy = dy_rows,

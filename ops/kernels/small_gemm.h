@@ -1,5 +1,5 @@
-// Matrix products by Wengert's own SIMD loops: all of float64, and the float32 products that are
-// over before a library call has looked at its arguments.
+// Matrix products by Wengert's own SIMD loops: all of float64, and the float32 products that a
+// library is slower at (see matmul.cc).
 #ifndef WENGERT_OPS_KERNELS_SMALL_GEMM_H_
 #define WENGERT_OPS_KERNELS_SMALL_GEMM_H_
 
@@ -7,7 +7,7 @@
 
 namespace wengert {
 
-// Sums over k are cut where they are longer than this, if B is packed.
+// Sums over k are cut where they are longer than this, if SmallGemm packs B.
 inline constexpr int64_t kGemmPanelDepth = 128;
 
 // C = A B with A: [m, k], B: [k, n], C: [m, n]. *_row and *_column are the distances, in elements,

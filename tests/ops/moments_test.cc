@@ -1,5 +1,5 @@
-// Means and variances against loops in double, on every SIMD target, with offsets, infinities and
-// nothing, and their bits on any number of threads.
+// Means and variances against loops, the deviations on every SIMD target, with offsets, infinities
+// and nothing, and their bits on any number of threads.
 #include <cmath>
 #include <limits>
 #include <random>
@@ -101,14 +101,45 @@ TEST_F(MomentsTest, AnyAxesAndStridesAreThoseOfACopy) {
 }
 
 TEST_F(MomentsTest, OfEqualNumbersTheVarianceIsNothing) {
-  for (const float value : {0.1f, -1e-10f, 3e15f}) {
-    const auto [mean, variance] = Moments(Tensor::Full({5000, 3}, value), 0);
-    EXPECT_EQ(mean.value().ToVector<float>(), std::vector<float>(3, value));
-    for (const float v : variance.value().ToVector<float>()) {
-      EXPECT_GE(v, 0);
-      EXPECT_LE(v, 1e-15f * value * value);
+  for (const DType dtype : {DType::kFloat32, DType::kFloat64}) {
+    for (const double number : {0.1, -1e-10, 3e15}) {
+      for (const int64_t rows : {3, 5000}) {
+        const Tensor x = Tensor::Full({rows, 3}, number, dtype);
+        const double value = x.ToVector<double>()[0];
+        const auto [mean, variance] = Moments(x, 0);
+        for (int i = 0; i < 3; ++i) {
+          EXPECT_EQ(mean.value().ToVector<double>()[i], value);
+          EXPECT_GE(variance.value().ToVector<double>()[i], 0);
+          EXPECT_LE(variance.value().ToVector<double>()[i], 1e-15 * value * value);
+        }
+      }
     }
   }
+}
+
+TEST_F(MomentsTest, OverflowIsInfinite) {
+  const float large = std::numeric_limits<float>::max();
+  for (const int axis : {0, 1}) {
+    Tensor x = Tensor::FromVector(std::vector<float>{large, -large, -large}, {3, 1});
+    if (axis == 1) x = x.T();
+    const auto [mean, variance] = Moments(x, axis);
+    EXPECT_NEAR(mean.value().ToVector<float>()[0] / large, -1.0 / 3, 1e-6);
+    EXPECT_EQ(variance.value().ToVector<float>()[0], kInf);
+  }
+}
+
+TEST_F(MomentsTest, NonFiniteRowsAreNotTheirNeighboursMatter) {
+  std::vector<double> values(3 * 3000, 1.5);
+  values[1200] = -kInf;
+  values[3000 + 17] = std::nan("");
+  const auto [mean, variance] =
+      Moments(Tensor::FromVector(values, {3, 3000}).To(DType::kFloat32), 1);
+  const std::vector<float> means = mean.value().ToVector<float>();
+  const std::vector<float> variances = variance.value().ToVector<float>();
+  EXPECT_EQ(means[0], -kInf);
+  EXPECT_TRUE(std::isnan(means[1]) && std::isnan(variances[0]) && std::isnan(variances[1]));
+  EXPECT_EQ(means[2], 1.5f);
+  EXPECT_EQ(variances[2], 0);
 }
 
 TEST_F(MomentsTest, NonFiniteColumnsAreNotTheirNeighboursMatter) {
@@ -153,7 +184,7 @@ TEST_F(MomentsTest, OfIntegersAreReal) {
   EXPECT_EQ(mean.dtype(), DType::kFloat32);
   EXPECT_EQ(mean.value().item<float>(), 3);
   EXPECT_EQ(variance.value().item<float>(), 2.5f);
-  EXPECT_NE(ThrownMessage([] { Variance(Tensor::Zeros({2}), 1); }).find("axis"), std::string::npos);
+  EXPECT_NE(ThrownMessage([] { Variance(Tensor::Zeros({2}), 1); }).find("variance"), std::string::npos);
 }
 
 }  // namespace
