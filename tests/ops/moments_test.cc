@@ -184,7 +184,8 @@ TEST_F(MomentsTest, OfIntegersAreReal) {
   EXPECT_EQ(mean.dtype(), DType::kFloat32);
   EXPECT_EQ(mean.value().item<float>(), 3);
   EXPECT_EQ(variance.value().item<float>(), 2.5f);
-  EXPECT_NE(ThrownMessage([] { Variance(Tensor::Zeros({2}), 1); }).find("variance"), std::string::npos);
+  EXPECT_NE(ThrownMessage([] { Variance(Tensor::Zeros({2}), 1); }).find("variance"),
+            std::string::npos);
 }
 
 }  // namespace
