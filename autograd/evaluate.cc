@@ -73,13 +73,9 @@ class Evaluation {
   // handle, or a node that is not part of this evaluation. All else is dropped after its last
   // reader here. Asked before the node runs, when all its readers here are still to come.
   void DecideKeeping(Entry& entry) const {
-    const bool outside = IsHeld(entry);
+    const bool outside = entry.IsHeld();
     entry.keep |= outside;
     entry.keep_residuals |= outside || (entry.node->requires_grad() && !final_);
-  }
-
-  static bool IsHeld(const Entry& entry) {
-    return entry.node->references > entry.reads - entry.more_reads;
   }
 
   // Moves the buffer of one input to output `o` if nobody can miss it; null otherwise. `reads`: by
@@ -287,7 +283,7 @@ class Evaluation {
   // A large value that is kept for gradient rules alone: to compute it again, in the loop that
   // reads it, costs less than to write and read it.
   static bool IsForRulesOnly(const Entry& entry) {
-    return entry.keep && !IsHeld(entry) && entry.reads == entry.group_reads &&
+    return entry.keep && !entry.IsHeld() && entry.reads == entry.group_reads &&
            entry.role != GroupRole::kEnd && entry.node->outputs()[0].bytes() >= cache_bytes;
   }
 

@@ -170,8 +170,7 @@ bool EvaluationPlan::MayRepeat(const Entry& entry) const {
   const Node& node = *entry.node;
   const Tensor& output = node.outputs()[0];
   if (node.op->grouping != Grouping::kRow || entry.role != GroupRole::kFull || entry.keep ||
-      node.references > entry.reads || entry.reads == entry.group_reads ||
-      output.bytes() < cache_bytes) {
+      entry.IsHeld() || entry.reads == entry.group_reads || output.bytes() < cache_bytes) {
     return false;
   }
   int full = 0;

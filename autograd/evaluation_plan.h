@@ -16,6 +16,8 @@ namespace wengert::internal {
 // A pending node in the plan of one evaluation.
 struct Entry {
   explicit Entry(Node* n) : node(n) {}
+  // Whether anyone outside the plan refers to the node: a handle, or a node that is not in it.
+  bool IsHeld() const { return node->references > reads - more_reads; }
 
   Node* node;
   uint32_t reads = 0;        // by nodes of the plan, still to come

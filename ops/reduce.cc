@@ -240,6 +240,11 @@ Reduction MakeReduction(std::string_view op, const Variable& x, const Axes& axes
 Variable Real(const Variable& x, SourceLocation where) {
   return IsFloating(x.dtype()) ? x : Cast(x, DType::kFloat32, where);
 }
+Variable RecordMoments(std::string_view op, const Variable& x, const Axes& axes, bool keep_dims,
+                       SourceLocation where) {
+  const Reduction reduction = MakeReduction(op, x, axes, keep_dims, where);
+  return Apply(MomentsOp{.reduction = reduction}, {Real(x, where)}, where);
+}
 Variable Number(const Variable& x, SourceLocation where) {
   return x.dtype() == DType::kBool || x.dtype() == DType::kUInt8 ? Cast(x, DType::kInt64, where)
                                                                  : x;
@@ -278,14 +283,12 @@ Variable Mean(const Variable& x, const Axes& axes, bool keep_dims, SourceLocatio
 }
 
 MeanAndVariance Moments(const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {
-  const Reduction reduction = MakeReduction("moments", x, axes, keep_dims, where);
-  const Variable mean = Apply(MomentsOp{.reduction = reduction}, {Real(x, where)}, where);
+  const Variable mean = RecordMoments("moments", x, axes, keep_dims, where);
   return {mean, Output(mean, 1)};
 }
 
 Variable Variance(const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {
-  MakeReduction("variance", x, axes, keep_dims, where);  // to name itself in an error
-  return Moments(x, axes, keep_dims, where).variance;
+  return Output(RecordMoments("variance", x, axes, keep_dims, where), 1);
 }
 
 Variable Max(const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {

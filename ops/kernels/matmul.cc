@@ -17,10 +17,10 @@ namespace {
 // where oneDNN is ahead sooner.
 //
 // Of larger ones, measured on 40 shapes of B with 1 to 192 rows of A, on one thread and two:
-// - Inner products read a transposed B as it lies, where the library transposes it first: 1.1
-// to 1.6
-//   times as fast with few rows or columns, 2 to 3 times with 64 columns and 16 to 64 rows.
-// - Rows of B of 8 KB and more cost the library twice its time with 32 to 96 rows.
+// - Inner products read a transposed B as it lies, where the library transposes it first: 1.0
+// to 2.0
+//   times as fast with few rows, 1.4 to 3.4 times with 64 columns and 32 to 192 rows.
+// - Rows of B of 8 KB and more cost the library 1.0 to 2.5 times our time with 32 to 96 rows.
 bool IsLibraryWork(const Tensor& a, const Tensor& b) {
   const int ra = a.rank(), rb = b.rank();
   const int64_t m = a.shape()[ra - 2], n = b.shape()[rb - 1], k = a.shape()[ra - 1];
