@@ -7,10 +7,10 @@
 
 namespace wengert {
 
-// y = sigmoid(x3) tanh(c) + c / 2 with c = sigmoid(x1 + 1) x4 + sigmoid(x0) tanh(x2), and from dy
-// the gradients of x0 to x4; arrays of n floats, as many threads as ParallelFor has.
-void GatesLoop(int64_t n, const float* const (&x)[5], const float* dy, float* y,
-               float* const (&dx)[5]);
+// The sum of y dy, y = sigmoid(x3) tanh(c) + c / 2 with c = sigmoid(x1 + 1) x4 + sigmoid(x0)
+// tanh(x2), and its gradients by x0 to x4; arrays of n floats (whole vectors of them), as many
+// threads as ParallelFor has.
+double GatesLoop(int64_t n, const float* const (&x)[5], const float* dy, float* const (&dx)[5]);
 
 }  // namespace wengert
 

@@ -136,6 +136,8 @@ BlockProgram::Slot BlockProgram::Apply(Row row, DType computed_in, DType dtype,
                                        absl::Span<const Slot> operands, const double* numbers,
                                        Tensor* result, bool per_row) {
   Instruction instruction = {.action = per_row ? Action::kPerRow : Action::kWhole,
+                             .dtype = computed_in,
+                             .row = row,
                              .numbers = numbers};
   const bool where = row == Row::kWhere;
   const unsigned all = (1u << operands.size()) - 1;
@@ -150,6 +152,7 @@ BlockProgram::Slot BlockProgram::Apply(Row row, DType computed_in, DType dtype,
     instruction.in[0] = InFull(operands[0]);
     ones &= ~1u;
   }
+  for (size_t i = operands.size(); i < 3; ++i) instruction.in[i] = instruction.in[0];
   for (size_t i = 0; i < operands.size(); ++i) {
     if (!per_row && operands_[instruction.in[i]].per_row) instruction.action = Action::kByRows;
   }
@@ -189,7 +192,7 @@ void BlockProgram::SumColumns(Slot x, DType dtype, int64_t inner, Tensor& result
                            .dtype = dtype,
                            .in = {x, x, x},
                            .out = x,
-                           .end = static_cast<uint16_t>(ends_.size())});
+                           .place = static_cast<uint16_t>(ends_.size())});
   ends_.push_back({dtype, &result, {}});
 }
 
@@ -197,19 +200,44 @@ void BlockProgram::Free(Slot slot) {
   if (operands_[slot].kind == Kind::kRegister) buffers_[operands_[slot].place].free = true;
 }
 
-BlockProgram::Layout BlockProgram::LayOut() const {
-  int64_t bytes_per_element = 0, read_bytes = 0;  // of all blocks that are touched
-  for (const Buffer& buffer : buffers_) {
-    if (!buffer.per_row) bytes_per_element += buffer.element;
+// By how many instructions each operand is read or written.
+absl::InlinedVector<int, 64> BlockProgram::Touches() const {
+  absl::InlinedVector<int, 64> touches(operands_.size());
+  for (const Instruction& i : instructions_) {
+    if (i.action == Action::kCode) {
+      for (const Slot slot : code_runs_[i.place].slots) ++touches[slot];
+      continue;
+    }
+    for (size_t k = 0; k < std::size(i.in); ++k) {
+      if (std::find(i.in, i.in + k, i.in[k]) == i.in + k) ++touches[i.in[k]];
+    }
+    ++touches[i.out];
   }
-  for (const Operand& operand : operands_) {
-    if (operand.kind != Kind::kStream || operand.per_row) continue;
-    bytes_per_element += operand.element;
-    if (operand.tensor) read_bytes += operand.element * size_;
+  return touches;
+}
+
+// instructions: how many the program had before some became code.
+BlockProgram::Layout BlockProgram::LayOut(size_t instructions) const {
+  const auto touches = Touches();
+  absl::InlinedVector<int, 16> buffer_touches(buffers_.size());
+  int64_t bytes_per_element = 0, read_bytes = 0;  // of all blocks that are touched again
+  for (size_t slot = 0; slot < operands_.size(); ++slot) {
+    const Operand& operand = operands_[slot];
+    if (operand.kind == Kind::kOne || operand.per_row) continue;
+    if (operand.kind == Kind::kStream) {
+      if (touches[slot] > 1) bytes_per_element += operand.element;
+      if (operand.tensor) read_bytes += operand.element * size_;
+    } else {
+      int& touched = buffer_touches[operand.place];
+      touched = std::max(touched, touches[slot]);
+    }
+  }
+  for (size_t i = 0; i < buffers_.size(); ++i) {
+    if (buffer_touches[i] > 1) bytes_per_element += buffers_[i].element;
   }
   const int64_t fitting =
       std::min(kMaxBlock, kCacheBytes / std::max<int64_t>(1, bytes_per_element));
-  const int64_t work = kTaskWork / static_cast<int64_t>(instructions_.size());
+  const int64_t work = kTaskWork / static_cast<int64_t>(instructions);
   Layout layout = {};
   // From a shared cache the processor fetches ahead better by itself: LSTM gates on 1 MB tensors
   // took half as long again otherwise.

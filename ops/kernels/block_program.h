@@ -7,6 +7,8 @@
 // rows, and besides full values there are row values, one element per row: the sums of rows, and
 // what is computed from them. A full instruction may read them, as if expanded over the columns.
 //
+// Runs of simple instructions of a large program become machine code (block_code.h).
+//
 // A program may end in sums over all rows or over everything. They are formed block by block, in
 // the order of SumKernel.
 #ifndef WENGERT_OPS_KERNELS_BLOCK_PROGRAM_H_
@@ -18,6 +20,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
+#include "ops/kernels/block_code.h"
 #include "ops/kernels/elementwise.h"
 #include "tensor/strided.h"
 #include "tensor/tensor.h"
@@ -86,13 +89,15 @@ class BlockProgram {
     kFill,     // a row value in full
     kStore,    // a block of a result that is too large for the cache
     kEnd,
+    kCode,  // a run of instructions that were made machine code
   };
   struct Instruction {
     Action action = Action::kWhole;
-    DType dtype = DType::kFloat32;  // kSumRows, kEnd
+    DType dtype = DType::kFloat32;  // of the operands
     Slot in[3] = {};
     Slot out = 0;
-    uint16_t end = 0;
+    uint16_t place = 0;  // kEnd: which end; kCode: which run
+    Row row = {};        // kWhole, kPerRow, kByRows
     BlockKernel kernel = nullptr;
     const double* numbers = nullptr;
   };
@@ -107,6 +112,12 @@ class BlockProgram {
     Tensor* result;
     std::vector<double> sums;  // of each piece
   };
+  struct CodeRun {
+    decltype(BlockCode::run) run = nullptr;
+    bool by_rows = false;
+    absl::InlinedVector<Slot, 16> slots = {};  // of its places
+  };
+  class CodeRunBuilder;
   struct Layout {
     int64_t block, task;  // elements
     int64_t group = 1;    // kEnd of columns: rows in a wide one
@@ -125,7 +136,9 @@ class BlockProgram {
   Slot Append(Instruction instruction, DType dtype, Tensor* result, bool per_row);
   uint16_t NewBuffer(uint8_t element, int64_t period = 0, bool per_row = false);
   uint16_t TakeRegister(uint8_t element, bool per_row);
-  Layout LayOut() const;
+  absl::InlinedVector<int, 64> Touches() const;
+  Layout LayOut(size_t instructions) const;
+  void FindCode();
   void Finish(const End& end) const;
 
   const Shape shape_;
@@ -138,6 +151,7 @@ class BlockProgram {
   absl::InlinedVector<Slot, 8> inputs_;  // the operands that are tensors
   std::vector<Tensor> copies_;           // of row values with gaps
   std::vector<End> ends_;
+  std::vector<CodeRun> code_runs_;
 };
 
 }  // namespace wengert

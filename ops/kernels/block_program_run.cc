@@ -205,7 +205,9 @@ class BlockProgram::Task {
         return StreamCopy(static_cast<const std::byte*>(in[0]),
                           count * program_.operands_[i.out].element, out);
       case Action::kEnd:
-        return sums_[i.end]->Add(static_cast<const std::byte*>(in[0]), count);
+        return sums_[i.place]->Add(static_cast<const std::byte*>(in[0]), count);
+      case Action::kCode:
+        return RunCode(program_.code_runs_[i.place], count, rows, columns);
     }
   }
 
@@ -213,16 +215,35 @@ class BlockProgram::Task {
     const std::byte* from[3];
     int64_t steps[3];
     for (int k = 0; k < 3; ++k) {
-      const Operand& operand = program_.operands_[i.in[k]];
       from[k] = pointers_[i.in[k]];
-      steps[k] = operand.kind == Kind::kOne ? 0 : operand.element * (operand.per_row ? 1 : columns);
+      steps[k] = RowStep(i.in[k]);
     }
-    const int64_t out_step = program_.operands_[i.out].element * columns;
+    const int64_t out_step = RowStep(i.out);
     for (int64_t r = 0; r < rows; ++r) {
       const void* const in[] = {from[0] + r * steps[0], from[1] + r * steps[1],
                                 from[2] + r * steps[2]};
       i.kernel(in, pointers_[i.out] + r * out_step, columns, i.numbers);
     }
+  }
+
+  void RunCode(const CodeRun& run, int64_t count, int64_t rows, int64_t columns) {
+    const size_t values = run.slots.size();
+    std::byte* places[kMaxCodeValues];
+    for (size_t v = 0; v < values; ++v) places[v] = pointers_[run.slots[v]];
+    if (!run.by_rows) return run.run(places, count);
+    int64_t steps[kMaxCodeValues];
+    for (size_t v = 0; v < values; ++v) steps[v] = RowStep(run.slots[v]);
+    for (int64_t r = 0; r < rows; ++r) {
+      run.run(places, columns);
+      for (size_t v = 0; v < values; ++v) places[v] += steps[v];
+    }
+  }
+
+  // Bytes from what the kernels read or write for one row to what they do for the next.
+  int64_t RowStep(Slot slot) const {
+    const Operand& operand = program_.operands_[slot];
+    if (operand.kind == Kind::kOne) return 0;
+    return operand.element * (operand.per_row ? 1 : program_.columns_);
   }
 
   template <class T>
@@ -262,7 +283,9 @@ void BlockProgram::Finish(const End& end) const {
 
 void BlockProgram::Run() {
   if (size_ == 0 || instructions_.empty()) return;
-  const Layout layout = LayOut();
+  const size_t instructions = instructions_.size();
+  if (size_ >= least_size_for_code) FindCode();
+  const Layout layout = LayOut(instructions);
   const int64_t tasks = CeilDiv(size_, layout.task), inner = std::max<int64_t>(end_inner_, 1);
   for (End& end : ends_) end.sums.resize(static_cast<size_t>(tasks * inner));
   ParallelFor(tasks, [&](int64_t t) {

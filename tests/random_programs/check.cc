@@ -161,11 +161,12 @@ std::vector<Check> ChecksOf(const Program& program) {
       {.options = {.mode = Mode::kNodeByNode}, .more_threads = {2}},
       {.options = {.mode = Mode::kLazy}, .more_threads = {1, 2, 3, 8}},
       {.options = {.mode = Mode::kLazy, .choices = choices()}, .more_threads = {1, 3}},
-      {.options = {.mode = Mode::kLazy, .cache = 64, .choices = choices()}},
+      {.options = {.mode = Mode::kLazy, .cache = 64, .code = true, .choices = choices()}},
       {.options = {.mode = Mode::kLazy, .cache = 64}, .more_threads = {3}},
       {.options = {.mode = Mode::kMixed, .cache = 64, .choices = choices()}},
       {.options = {.mode = Mode::kLazy, .as_loss = true}, .more_threads = {2}},
-      {.options = {.mode = Mode::kLazy, .as_loss = true, .cache = 64}},
+      {.options = {.mode = Mode::kLazy, .as_loss = true, .cache = 64, .code = true}},
+      {.options = {.mode = Mode::kLazy, .as_loss = true, .code = true}, .more_threads = {2}},
   };
   const int64_t nodes = random.Of({1, 2, 3, 8, 21, 70, 100, 200});
   checks.push_back({.options = {.mode = Mode::kLazy,

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "autograd/grad.h"
+#include "ops/kernels/block_code.h"
 #include "ops/ops.h"
 #include "tensor/parallel.h"
 
@@ -280,6 +281,7 @@ std::string ToString(const RunOptions& options) {
   }
   if (options.cache != cache_bytes)
     absl::StrAppend(&text, ", a cache of ", options.cache, " bytes");
+  if (options.code) absl::StrAppend(&text, ", machine code");
   return text;
 }
 
@@ -288,7 +290,9 @@ Outcome Run(const Program& program, const RunOptions& options, std::vector<Varia
     int threads = NumThreads();
     PendingLimits limits = GetPendingLimits();
     int64_t cache = cache_bytes;
+    int64_t least_size = least_size_for_code;
     ~Restore() {
+      least_size_for_code = least_size;
       cache_bytes = cache;
       SetNumThreads(threads);
       SetPendingLimits(limits);
@@ -298,6 +302,7 @@ Outcome Run(const Program& program, const RunOptions& options, std::vector<Varia
   SetNumThreads(options.threads);
   SetPendingLimits(options.limits);
   cache_bytes = options.cache;
+  if (options.code) least_size_for_code = 1;
   return Runner(program, options, std::move(given)).Run();
 }
 

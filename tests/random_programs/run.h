@@ -26,6 +26,7 @@ struct RunOptions {
   int threads = 1;
   PendingLimits limits = {};
   int64_t cache = cache_bytes;
+  bool code = false;  // simple instructions of small groups become machine code too
   // Draws which handles are kept, and when values are read. 0: as most programs do, none but the
   // last values, read at the end with the gradients.
   uint64_t choices = 0;

@@ -1,0 +1,457 @@
+#include "ops/kernels/block_code.h"
+
+#include <algorithm>
+#include <iterator>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
+#include "ops/kernels/simd_targets.h"
+// clang-format off
+#include "hwy/targets.h"
+// clang-format on
+#if defined(__x86_64__)
+#include "xbyak/xbyak.h"
+#endif
+
+namespace wengert {
+
+#if defined(__x86_64__)
+namespace {
+
+constexpr size_t kMaxCodes = 4096;  // of some 4 KB each
+constexpr int kNone = -1;
+
+constexpr int kArity[kNumRows] = {
+#define UNARY(...) 1,
+#define BINARY(...) 2,
+#define UNARY_WITH_NUMBERS UNARY
+#define COMPARISON BINARY
+#include "ops/kernels/elementwise_rows.inc"
+#undef UNARY
+#undef BINARY
+#undef UNARY_WITH_NUMBERS
+#undef COMPARISON
+    3,
+};
+
+// What some instructions take besides their row's operands.
+constexpr float kConstants[] = {0.0f, -0.0f, 1.0f};
+enum Constant { kZero, kSignBit, kOne, kNoConstant };
+constexpr size_t kNumConstants = std::size(kConstants);
+
+// Which one, or none; no value for a row without code.
+std::optional<Constant> ConstantOf(Row row) {
+  switch (row) {
+    case Row::kAdd:
+    case Row::kSub:
+    case Row::kMul:
+    case Row::kDiv:
+    case Row::kSquare:
+    case Row::kSqrt:
+      return kNoConstant;
+    case Row::kNeg:
+    case Row::kAbs:
+      return kSignBit;
+    case Row::kRelu:
+    case Row::kWherePositive:
+      return kZero;
+    case Row::kRsqrt:
+    case Row::kReciprocal:
+    case Row::kTanhGradient:
+    case Row::kSigmoidGradient:
+      return kOne;
+    default:
+      return std::nullopt;
+  }
+}
+
+// The first n of 8 floats, as vmaskmovps takes them: from place 8 - n on.
+constexpr int32_t kFirstOf8[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+
+// A loop over vectors, and its body once more for the elements that do not fill one. A value is
+// loaded when a step wants it; when all registers hold one, the one that is wanted last goes.
+//
+// Each step waits for the one before it, and the processor looks ahead by about a hundred
+// instructions. So where registers suffice, the body computes several vectors in turn.
+class Generator : public Xbyak::CodeGenerator {
+ public:
+  Generator(absl::Span<const CodeStep> steps, absl::Span<const CodeValue> values, bool avx512)
+      : CodeGenerator(Xbyak::DEFAULT_MAX_CODE_SIZE, Xbyak::AutoGrow),
+        avx512_(avx512),
+        bytes_(avx512 ? 64 : 32),
+        values_(values),
+        bases_(values.size(), kNone),
+        place_of_(values.size(), kNone),
+        register_of_((values.size() + kNumConstants) * kMaxCopies),
+        in_memory_(register_of_.size()) {
+    for (const CodeStep& step : steps) {
+      const Constant constant = *ConstantOf(step.row);
+      Step& own = steps_.emplace_back(Step{step.row, kArity[static_cast<int>(step.row)]});
+      for (int k = 0; k < own.inputs; ++k) own.in[k] = step.in[k];
+      if (constant != kNoConstant) own.in[own.inputs++] = values.size() + constant;
+      own.out = step.out;
+    }
+    const Xbyak::Reg64 saved[] = {rbx, rbp, r12, r13, r14, r15};
+    for (const Xbyak::Reg64& r : saved) push(r);
+    sub(rsp, 8);
+    SetUpAddresses();
+    if (const int copies = AffordableCopies(); copies > 1) Loop(copies);
+    Loop(1);
+    Part();
+    vzeroupper();
+    add(rsp, 8);
+    for (size_t i = std::size(saved); i-- > 0;) pop(saved[i]);
+    ret();
+    readyRE();
+  }
+
+  BlockCode code() const { return {getCode<decltype(BlockCode::run)>(), in_memory_values_}; }
+
+ private:
+  // rbx: bytes from the places to the vector at hand. r12: the places. [rsp]: the bytes of all
+  // elements. r13: where a loop ends. r11 and vector 0: for the moment. Vector 1 (AVX2) and k1
+  // (AVX-512): the mask of a part. Others hold values, or places that are often wanted.
+  static constexpr int kFirstVector = 2;
+  static constexpr int kMaxCopies = 4;
+  int Vectors() const { return avx512_ ? 32 : 16; }
+  Xbyak::Xmm Vector(int i) const {
+    return {avx512_ ? Xbyak::Operand::ZMM : Xbyak::Operand::YMM, i};
+  }
+
+  struct Step {
+    Row row;
+    int inputs;  // constants included
+    size_t in[3] = {};
+    size_t out = 0;
+  };
+
+  // ---- Memory ----
+
+  void SetUpAddresses() {
+    mov(r12, rdi);
+    xor_(ebx, ebx);
+    shl(rsi, 2);
+    mov(ptr[rsp], rsi);
+    const Xbyak::Reg64 registers[] = {rbp, r14, r15, rax, rcx, rdx, rsi, rdi, r8, r9, r10};
+    for (size_t v = 0, next = 0; v < values_.size() && next < std::size(registers); ++v) {
+      if (values_[v] != CodeValue::kGiven && values_[v] != CodeValue::kStored) continue;
+      bases_[v] = registers[next].getIdx();
+      mov(registers[next++], PointerTo(v));
+    }
+  }
+  // Where the place of the value stands.
+  Xbyak::Address PointerTo(size_t v) {
+    if (place_of_[v] == kNone) {
+      place_of_[v] = static_cast<int>(in_memory_values_.size());
+      in_memory_values_.push_back(static_cast<uint8_t>(v));
+    }
+    return ptr[r12 + 8 * place_of_[v]];
+  }
+  Xbyak::Address PlaceOf(size_t copy) {
+    const size_t v = copy / kMaxCopies;
+    const int offset = static_cast<int>(copy % kMaxCopies) * bytes_;
+    if (bases_[v] != kNone) return ptr[Xbyak::Reg64(bases_[v]) + rbx + offset];
+    mov(r11, PointerTo(v));
+    return ptr[r11 + rbx + offset];
+  }
+  void Store(size_t copy) {
+    in_memory_[copy] = true;
+    const Xbyak::Xmm from = Vector(register_of_[copy]);
+    if (!part_) {
+      vmovups(PlaceOf(copy), from);
+    } else if (avx512_) {
+      vmovups(PlaceOf(copy) | k1, from);
+    } else {
+      vmaskmovps(PlaceOf(copy), Vector(1), from);
+    }
+  }
+  // Whether it stands in memory element by element.
+  bool IsBlock(size_t v) const { return v < values_.size() && values_[v] != CodeValue::kOne; }
+
+  // ---- Registers ----
+
+  // The value's copy for the vector at hand. One element for all has one.
+  size_t Copy(size_t v) const { return v * kMaxCopies + (IsBlock(v) ? vector_ : 0); }
+
+  // The first step from `from` on that reads the value; the number of steps if none does.
+  size_t NextUse(size_t v, size_t from) const {
+    for (; from < steps_.size(); ++from) {
+      const Step& step = steps_[from];
+      if (std::find(step.in, step.in + step.inputs, v) != step.in + step.inputs) break;
+    }
+    return from;
+  }
+  bool IsReadFrom(size_t step, size_t v) const { return NextUse(v, step) < steps_.size(); }
+
+  // Of how many vectors all values that are wanted at one time fit the registers.
+  int AffordableCopies() const {
+    const size_t all = values_.size() + kNumConstants;
+    size_t ones = 0, most = 1;
+    for (size_t v = 0; v < all; ++v) ones += !IsBlock(v) && IsReadFrom(0, v);
+    absl::InlinedVector<bool, kMaxCodeValues> begun(all);
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      const Step& step = steps_[i];
+      for (int k = 0; k < step.inputs; ++k) begun[step.in[k]] = true;
+      begun[step.out] = true;
+      size_t live = 0;
+      for (size_t v = 0; v < all; ++v) live += begun[v] && IsBlock(v) && IsReadFrom(i, v);
+      most = std::max(most, live);
+    }
+    int copies = kMaxCopies;
+    while (copies > 1 && copies * most + ones > size_t(Vectors() - kFirstVector)) copies /= 2;
+    return copies;
+  }
+
+  int TakeVector(size_t step) {
+    int taken = kNone;
+    size_t wanted = 0;
+    for (int r = kFirstVector; r < Vectors(); ++r) {
+      if (copy_in_[r] == kNone) return r;
+      const size_t next = NextUse(copy_in_[r] / kMaxCopies, step);
+      if (taken != kNone && next <= wanted) continue;
+      taken = r;
+      wanted = next;
+    }
+    const size_t copy = copy_in_[taken];
+    if (!in_memory_[copy]) Store(copy);
+    Release(copy);
+    return taken;
+  }
+  void Release(size_t copy) {
+    if (register_of_[copy] == kNone) return;
+    copy_in_[register_of_[copy]] = kNone;
+    register_of_[copy] = kNone;
+  }
+  void Put(size_t copy, int r) {
+    register_of_[copy] = r;
+    copy_in_[r] = static_cast<int>(copy);
+  }
+  Xbyak::Xmm Load(size_t v, size_t step) {
+    const size_t copy = Copy(v);
+    if (register_of_[copy] != kNone) return Vector(register_of_[copy]);
+    const int r = TakeVector(step);
+    if (IsBlock(v)) {
+      vmovups(Vector(r), PlaceOf(copy));
+    } else {
+      if (v < values_.size()) {
+        mov(r11, PointerTo(v));
+      } else {
+        mov(r11, reinterpret_cast<uintptr_t>(&kConstants[v - values_.size()]));
+      }
+      vbroadcastss(Vector(r), ptr[r11]);
+    }
+    Put(copy, r);
+    return Vector(r);
+  }
+
+  // ---- Instructions ----
+
+  void Loop(int copies) {
+    Xbyak::Label loop, end;
+    mov(r13, ptr[rsp]);
+    sub(r13, rbx);
+    and_(r13, -bytes_ * copies);
+    add(r13, rbx);
+    cmp(rbx, r13);
+    jae(end, T_NEAR);
+    align(16);
+    L(loop);
+    Body(copies);
+    add(rbx, bytes_ * copies);
+    cmp(rbx, r13);
+    jb(loop, T_NEAR);
+    L(end);
+  }
+  void Part() {
+    Xbyak::Label end;
+    mov(r13, ptr[rsp]);
+    sub(r13, rbx);
+    jz(end, T_NEAR);
+    if (avx512_) {
+      shr(r13, 2);
+      mov(r11d, 0xffff);
+      bzhi(r11d, r11d, r13d);
+      kmovw(k1, r11d);
+    } else {
+      mov(r11, reinterpret_cast<uintptr_t>(kFirstOf8 + 8));
+      sub(r11, r13);
+      vmovups(Vector(1), ptr[r11]);
+    }
+    part_ = true;
+    Body(1);
+    L(end);
+  }
+
+  void Body(int copies) {
+    std::fill(std::begin(copy_in_), std::end(copy_in_), kNone);
+    std::fill(register_of_.begin(), register_of_.end(), kNone);
+    for (size_t copy = 0; copy < in_memory_.size(); ++copy) {
+      const size_t v = copy / kMaxCopies;
+      in_memory_[copy] = !IsBlock(v) || values_[v] == CodeValue::kGiven;
+    }
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      const Step& step = steps_[i];
+      for (vector_ = 0; vector_ < size_t(copies); ++vector_) {
+        Compute(step, i);
+        const size_t out = Copy(step.out);
+        if (values_[step.out] == CodeValue::kStored) Store(out);
+        if (!IsReadFrom(i + 1, step.out)) Release(out);
+      }
+      for (int k = 0; k < step.inputs; ++k) {
+        if (!IsBlock(step.in[k])) ReleaseIfRead(step.in[k], i);
+      }
+    }
+  }
+  void ReleaseIfRead(size_t v, size_t step) {
+    if (!IsReadFrom(step + 1, v)) Release(Copy(v));
+  }
+
+  void Compute(const Step& step, size_t i) {
+    const size_t b = step.in[1];
+    const Xbyak::Xmm x = Load(step.in[0], i);
+    if (IsArithmetic(step.row) && IsBlock(b) && register_of_[Copy(b)] == kNone &&
+        !IsReadFrom(i + 1, b)) {
+      // Nobody wants it later: straight from memory.
+      const Xbyak::Xmm to = Result(step, i);
+      return Arithmetic(step.row, to, x, PlaceOf(Copy(b)));
+    }
+    Xbyak::Xmm in[] = {x, x, x};
+    for (int k = 1; k < step.inputs; ++k) in[k] = Load(step.in[k], i);
+    Emit(step.row, Result(step, i), in);
+  }
+  // May be the register of an operand, which is written last.
+  Xbyak::Xmm Result(const Step& step, size_t i) {
+    for (int k = 0; k < step.inputs; ++k) {
+      if (IsBlock(step.in[k])) ReleaseIfRead(step.in[k], i);
+    }
+    const int r = TakeVector(i + 1);
+    Put(Copy(step.out), r);
+    return Vector(r);
+  }
+
+  static bool IsArithmetic(Row row) {
+    return row == Row::kAdd || row == Row::kSub || row == Row::kMul || row == Row::kDiv;
+  }
+  void Arithmetic(Row row, const Xbyak::Xmm& to, const Xbyak::Xmm& a, const Xbyak::Operand& b) {
+    switch (row) {
+      case Row::kAdd:
+        return vaddps(to, a, b);
+      case Row::kSub:
+        return vsubps(to, a, b);
+      case Row::kMul:
+        return vmulps(to, a, b);
+      default:
+        return vdivps(to, a, b);
+    }
+  }
+  // in: the operands of the row, and its constant.
+  void Emit(Row row, const Xbyak::Xmm& to, const Xbyak::Xmm (&in)[3]) {
+    const Xbyak::Xmm t = Vector(0);
+    const Xbyak::Xmm &a = in[0], &b = in[1];
+    switch (row) {
+      case Row::kSquare:
+        return vmulps(to, a, a);
+      case Row::kSqrt:
+        return vsqrtps(to, a);
+      case Row::kNeg:
+        return vxorps(to, a, in[1]);
+      case Row::kAbs:
+        return vandnps(to, in[1], a);
+      case Row::kRsqrt:
+        vsqrtps(t, a);
+        return vdivps(to, in[1], t);
+      case Row::kReciprocal:
+        return vdivps(to, in[1], a);
+      case Row::kRelu:  // 0 where a < 0, so not where it is NaN
+        if (avx512_) {
+          vcmpps(k2, a, in[1], kNotLess);
+          return vmovaps(to | k2 | T_z, a);
+        }
+        vcmpps(t, a, in[1], kLess);
+        return vandnps(to, t, a);
+      case Row::kWherePositive:
+        if (avx512_) {
+          vcmpps(k2, b, in[2], kGreater);
+          return vmovaps(to | k2 | T_z, a);
+        }
+        vcmpps(t, b, in[2], kGreater);
+        return vandps(to, t, a);
+      case Row::kTanhGradient:
+        vmulps(t, b, b);
+        vsubps(t, in[2], t);
+        return vmulps(to, a, t);
+      case Row::kSigmoidGradient:
+        vsubps(t, in[2], b);
+        vmulps(t, b, t);
+        return vmulps(to, a, t);
+      default:
+        return Arithmetic(row, to, a, b);
+    }
+  }
+
+  // Predicates that are quiet about NaN.
+  static constexpr uint8_t kLess = 17, kNotLess = 21, kGreater = 30;
+
+  const bool avx512_;
+  const int bytes_;  // of a vector
+  const absl::Span<const CodeValue> values_;
+  absl::InlinedVector<Step, 16> steps_;
+  size_t vector_ = 0;  // of those that the body computes in turn
+  bool part_ = false;
+  absl::InlinedVector<int, kMaxCodeValues> bases_;     // of each value, the register
+  absl::InlinedVector<int, kMaxCodeValues> place_of_;  // of each value
+  // By copy: those of a value, or constant, v begin at v * kMaxCopies.
+  std::vector<int> register_of_;
+  std::vector<bool> in_memory_;
+  int copy_in_[32];                        // of each register
+  std::vector<uint8_t> in_memory_values_;  // in the order of the places
+};
+
+}  // namespace
+
+bool HasCode(Row row) { return ConstantOf(row).has_value(); }
+
+BlockCode GetBlockCode(absl::Span<const CodeStep> steps, absl::Span<const CodeValue> values) {
+  const int64_t targets = hwy::SupportedTargets();
+  if (!(targets & (HWY_AVX2 | HWY_AVX3))) return {};
+  const bool avx512 = targets & HWY_AVX3;
+  std::string key(1, static_cast<char>(avx512));
+  for (const CodeStep& step : steps) {
+    for (const int part :
+         {static_cast<int>(step.row), int{step.in[0]}, int{step.in[1]}, int{step.out}}) {
+      key.push_back(static_cast<char>(part));
+    }
+  }
+  for (const CodeValue value : values) key.push_back(static_cast<char>(value));
+
+  // Kept until the process ends, as the program's own code is.
+  static auto& mutex = *new std::mutex;
+  static auto& codes = *new absl::flat_hash_map<std::string, std::unique_ptr<Generator>>;
+  const std::lock_guard lock(mutex);
+  auto found = codes.find(key);
+  if (found == codes.end()) {
+    if (codes.size() >= kMaxCodes) return {};
+    std::unique_ptr<Generator> code;
+    try {
+      code = std::make_unique<Generator>(steps, values, avx512);
+    } catch (const Xbyak::Error&) {  // no memory that can be executed: remembered as null
+    }
+    found = codes.emplace(std::move(key), std::move(code)).first;
+  }
+  return found->second ? found->second->code() : BlockCode{};
+}
+
+#else  // Other processors interpret.
+
+bool HasCode(Row) { return false; }
+BlockCode GetBlockCode(absl::Span<const CodeStep>, absl::Span<const CodeValue>) { return {}; }
+
+#endif  // __x86_64__
+
+}  // namespace wengert
