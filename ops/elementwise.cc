@@ -37,6 +37,14 @@ Variable PowExponentGradient(const Operand& a, const Variable& y, const Variable
   return dy * y * Log(a);
 }
 
+// a^2 + b^2, of which one may be a number.
+Variable SquaredLength(const Operand& a, const Operand& b) {
+  const auto square = [](const Operand& x) {
+    return x.is_number() ? Operand(x.number() * x.number()) : Operand(Square(x));
+  };
+  return square(a) + square(b);
+}
+
 // ---- Forward ----
 
 template <int row, int arity>
@@ -304,6 +312,11 @@ Variable Pow(const Operand& a, const Operand& b) {
 }
 
 Variable LeakyRelu(const Operand& x, double slope) { return LeakyReluOfNumbers(x, slope, 0); }
+
+Variable Elu(const Operand& x, double alpha) { return EluOfNumbers(x, alpha, 1); }
+
+// The constants that keep a mean of 0 and a variance of 1.
+Variable Selu(const Operand& x) { return EluOfNumbers(x, 1.6732632423543772, 1.0507009873554805); }
 
 Variable Clip(const Operand& x, double low, double high) {
   if (!(low <= high)) ThrowAt("clip", absl::StrCat("low ", low, " above high ", high), x.where());

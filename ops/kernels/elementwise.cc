@@ -12,6 +12,7 @@
 #include "hwy/foreach_target.h"
 // clang-format on
 #include "hwy/highway.h"
+#include "ops/kernels/simd_elementary-inl.h"
 #include "ops/kernels/simd_math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -46,6 +47,10 @@ INTEGER T Mul(T a, T b) {
 }
 INTEGER T Neg(T a) { return Sub(T{0}, a); }
 INTEGER T Abs(T a) { return a < T{0} ? Neg(a) : a; }
+INTEGER T Floor(T a) { return a; }
+INTEGER T Ceil(T a) { return a; }
+INTEGER T Round(T a) { return a; }
+INTEGER T Trunc(T a) { return a; }
 INTEGER T SignOf(OneLane<T>, T a) { return static_cast<T>((a > T{0}) - (a < T{0})); }
 INTEGER bool Lt(T a, T b) { return a < b; }
 INTEGER bool Gt(T a, T b) { return a > b; }
@@ -65,20 +70,6 @@ template <class D, class V = hn::Vec<D>>
 HWY_INLINE V SignOf(D d, V x) {
   return hn::IfThenElse(hn::Or(hn::Eq(x, hn::Zero(d)), hn::IsNaN(x)), x,
                         hn::CopySign(hn::Set(d, 1), x));
-}
-
-// One lane at a time, in double: accurate everywhere, and rare enough (Pow(x, 2) is Square).
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V Pow(D d, V a, V b) {
-  using T = hn::TFromD<D>;
-  HWY_ALIGN T bases[hn::MaxLanes(d)], exponents[hn::MaxLanes(d)];
-  hn::Store(a, d, bases);
-  hn::Store(b, d, exponents);
-  for (size_t i = 0; i < hn::Lanes(d); ++i) {
-    bases[i] =
-        static_cast<T>(std::pow(static_cast<double>(bases[i]), static_cast<double>(exponents[i])));
-  }
-  return hn::Load(d, bases);
 }
 
 // The probability that a standard normal number is below x, and its density.

@@ -293,8 +293,13 @@ HWY_INLINE V ErfF32(D d, V x) {
 
 }  // namespace simd_math
 
+// Highway's own mathematics has functions of the same names, and whoever calls one on its vectors
+// sees both. Being constrained, ours go before.
+template <class V>
+concept Vector = true;
+
 // e^x. Infinity above 88.7228, zero below -87.3365. Error: 1.74 ULP (AVX2 0.91, without FMA 1.2).
-template <class D, class V>
+template <class D, Vector V>
 HWY_INLINE V Exp(D d, V x) {
   if constexpr (sizeof(hwy::HWY_NAMESPACE::TFromD<D>) == 8) {
     return simd_math::ForEachLane(d, x, [](double v) { return std::exp(v); });
@@ -305,7 +310,7 @@ HWY_INLINE V Exp(D d, V x) {
 
 // Natural logarithm. log(+-0) = -infinity; NaN for negative x. Error: 1.25 ULP (AVX2 and without
 // FMA 0.87).
-template <class D, class V>
+template <class D, Vector V>
 HWY_INLINE V Log(D d, V x) {
   if constexpr (sizeof(hwy::HWY_NAMESPACE::TFromD<D>) == 8) {
     return simd_math::ForEachLane(d, x, [](double v) { return std::log(v); });
@@ -316,7 +321,7 @@ HWY_INLINE V Log(D d, V x) {
 
 // Hyperbolic tangent. Exact for tiny x, +-1 from 9.03 on. Error: 1.64 ULP (AVX2 and without FMA
 // 1.37).
-template <class D, class V>
+template <class D, Vector V>
 HWY_INLINE V Tanh(D d, V x) {
   if constexpr (sizeof(hwy::HWY_NAMESPACE::TFromD<D>) == 8) {
     return simd_math::ForEachLane(d, x, [](double v) { return std::tanh(v); });
@@ -327,7 +332,7 @@ HWY_INLINE V Tanh(D d, V x) {
 
 // 1 / (1 + e^-x), to full accuracy down to the least normal result. Error: 1.65 ULP (AVX2 1.65,
 // without FMA 1.8).
-template <class D, class V>
+template <class D, Vector V>
 HWY_INLINE V Sigmoid(D d, V x) {
   if constexpr (sizeof(hwy::HWY_NAMESPACE::TFromD<D>) == 8) {
     return simd_math::ForEachLane(d, x, [](double v) {
@@ -341,7 +346,7 @@ HWY_INLINE V Sigmoid(D d, V x) {
 
 // log(1 + e^x) = max(x, 0) + log(1 + z), z = exp(-|x|). Error: 2.88 ULP (AVX2 2.40, without FMA
 // 2.4).
-template <class D, class V>
+template <class D, Vector V>
 HWY_INLINE V Softplus(D d, V x) {
   namespace hn = hwy::HWY_NAMESPACE;
   if constexpr (sizeof(hn::TFromD<D>) == 8) {
@@ -360,7 +365,7 @@ HWY_INLINE V Softplus(D d, V x) {
 }
 
 // The error function. +-1 from 3.84 on. Error: 1.82 ULP (AVX2 1.82, without FMA 1.85).
-template <class D, class V>
+template <class D, Vector V>
 HWY_INLINE V Erf(D d, V x) {
   if constexpr (sizeof(hwy::HWY_NAMESPACE::TFromD<D>) == 8) {
     return simd_math::ForEachLane(d, x, [](double v) { return std::erf(v); });

@@ -1,6 +1,6 @@
-// Accuracy of ops/kernels/simd_math-inl.h for every SIMD target of this processor: a stride through
-// all float32 bit patterns, every float near the hard points, and the special values, against the C
-// library in float64.
+// Accuracy of ops/kernels/simd_math-inl.h and simd_elementary-inl.h for every SIMD target of this
+// processor: a stride through all float32 bit patterns, every float near the hard points, and the
+// special values, against the C library in float64.
 #include "ops/kernels/simd_targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -18,6 +18,7 @@
 #include "hwy/aligned_allocator.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "ops/kernels/simd_elementary-inl.h"
 #include "ops/kernels/simd_math-inl.h"
 #include "tests/ops/kernel_test.h"
 
@@ -28,7 +29,36 @@
 #ifndef WENGERT_TESTS_OPS_SIMD_MATH_TEST_
 #define WENGERT_TESTS_OPS_SIMD_MATH_TEST_
 namespace wengert {
-enum class Function { kExp, kLog, kTanh, kSigmoid, kSoftplus, kErf };
+// F(function, its value in double, the greatest error in ULP)
+#define WENGERT_FUNCTIONS(F)                                                  \
+  F(Exp, std::exp(x), 2)                                                      \
+  F(Log, std::log(x), 2)                                                      \
+  F(Tanh, std::tanh(x), 2)                                                    \
+  F(Sigmoid, (x < 0 ? std::exp(x) : 1.0) / (1.0 + std::exp(-std::abs(x))), 2) \
+  F(Softplus, std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))), 4)       \
+  F(Erf, std::erf(x), 2)                                                      \
+  F(Erfc, std::erfc(x), 1)                                                    \
+  F(Expm1, std::expm1(x), 4)                                                  \
+  F(Log1p, std::log1p(x), 4)                                                  \
+  F(Sin, std::sin(x), 3)                                                      \
+  F(Cos, std::cos(x), 3)                                                      \
+  F(Tan, std::tan(x), 5)                                                      \
+  F(Asin, std::asin(x), 3)                                                    \
+  F(Acos, std::acos(x), 3)                                                    \
+  F(Atan, std::atan(x), 3)                                                    \
+  F(Sinh, std::sinh(x), 5)                                                    \
+  F(Cosh, std::cosh(x), 4)
+
+enum class Function {
+#define NAME(function, ...) k##function,
+  WENGERT_FUNCTIONS(NAME)
+#undef NAME
+};
+inline constexpr Function kFunctions[] = {
+#define NAME(function, ...) Function::k##function,
+    WENGERT_FUNCTIONS(NAME)
+#undef NAME
+};
 inline constexpr size_t kBlock = 1024;  // Floats or doubles per call of a loop below.
 }  // namespace wengert
 #endif
@@ -44,24 +74,12 @@ HWY_NOINLINE void Apply(Function function, const T* HWY_RESTRICT x, T* HWY_RESTR
   for (size_t i = 0; i < kBlock; i += Lanes(d)) {
     const auto v = Load(d, x + i);
     switch (function) {
-      case Function::kExp:
-        Store(Exp(d, v), d, y + i);
-        break;
-      case Function::kLog:
-        Store(Log(d, v), d, y + i);
-        break;
-      case Function::kTanh:
-        Store(Tanh(d, v), d, y + i);
-        break;
-      case Function::kSigmoid:
-        Store(Sigmoid(d, v), d, y + i);
-        break;
-      case Function::kSoftplus:
-        Store(Softplus(d, v), d, y + i);
-        break;
-      case Function::kErf:
-        Store(Erf(d, v), d, y + i);
-        break;
+#define CASE(function, ...)          \
+  case Function::k##function:        \
+    Store(function(d, v), d, y + i); \
+    break;
+      WENGERT_FUNCTIONS(CASE)
+#undef CASE
     }
   }
 }
@@ -98,20 +116,12 @@ uint32_t ToBits(float x) {
 }
 
 double Reference(Function function, double x) {
-  const double z = std::exp(-std::abs(x));
   switch (function) {
-    case Function::kExp:
-      return std::exp(x);
-    case Function::kLog:
-      return std::log(x);
-    case Function::kTanh:
-      return std::tanh(x);
-    case Function::kSigmoid:
-      return (x < 0 ? z : 1.0) / (1.0 + z);
-    case Function::kSoftplus:
-      return std::max(x, 0.0) + std::log1p(z);
-    case Function::kErf:
-      return std::erf(x);
+#define CASE(function, value, ...) \
+  case Function::k##function:      \
+    return value;
+    WENGERT_FUNCTIONS(CASE)
+#undef CASE
   }
   return kNan;
 }
@@ -265,12 +275,9 @@ class SimdMathTest : public testing::Test {
   }
 };
 
-TEST_F(SimdMathTest, ExpIsWithin2Ulp) { TestAccuracy(2, Function::kExp); }
-TEST_F(SimdMathTest, LogIsWithin2Ulp) { TestAccuracy(2, Function::kLog); }
-TEST_F(SimdMathTest, TanhIsWithin2Ulp) { TestAccuracy(2, Function::kTanh); }
-TEST_F(SimdMathTest, SigmoidIsWithin2Ulp) { TestAccuracy(2, Function::kSigmoid); }
-TEST_F(SimdMathTest, SoftplusIsWithin4Ulp) { TestAccuracy(4, Function::kSoftplus); }
-TEST_F(SimdMathTest, ErfIsWithin2Ulp) { TestAccuracy(2, Function::kErf); }
+#define TEST_OF(function, value, ulp) \
+  TEST_F(SimdMathTest, function##IsAccurate) { TestAccuracy(ulp, Function::k##function); }
+WENGERT_FUNCTIONS(TEST_OF)
 
 TEST_F(SimdMathTest, KnownValuesAreExact) {
   ExpectEach(Function::kExp,
@@ -285,10 +292,20 @@ TEST_F(SimdMathTest, KnownValuesAreExact) {
   ExpectEach(Function::kSoftplus, {100.0f, 1e30f, -100.0f, kInfinity, -kInfinity},
              {100, 1e30f, 0, kInfinity, 0});
   ExpectEach(Function::kErf, {0.0f, 4.5f, -20.0f, kInfinity, -kInfinity}, {0, 1, -1, 1, -1});
+  ExpectEach(Function::kExpm1, {0.0f, 1e-30f, 89.0f, -30.0f, kInfinity, -kInfinity},
+             {0, 1e-30f, kInfinity, -1, kInfinity, -1});
+  ExpectEach(Function::kLog1p, {0.0f, 1e-30f, -1.0f, kInfinity},
+             {0, 1e-30f, -kInfinity, kInfinity});
+  ExpectEach(Function::kCosh, {0.0f, 89.5f, kInfinity, -kInfinity},
+             {1, kInfinity, kInfinity, kInfinity});
+  ExpectEach(Function::kSinh, {1e-30f, 89.5f, kInfinity, -kInfinity},
+             {1e-30f, kInfinity, kInfinity, -kInfinity});
 }
 
 TEST_F(SimdMathTest, OddFunctionsKeepTheSignOfZero) {
-  for (const auto function : {Function::kTanh, Function::kErf}) {
+  for (const auto function :
+       {Function::kTanh, Function::kErf, Function::kExpm1, Function::kLog1p, Function::kSin,
+        Function::kTan, Function::kAsin, Function::kAtan, Function::kSinh}) {
     ForEachTarget([&] {
       const std::vector<float> outputs = Evaluate(function, {0.0f, -0.0f});
       EXPECT_FALSE(std::signbit(outputs[0]));
@@ -302,8 +319,7 @@ TEST_F(SimdMathTest, DoublesAreTheCLibrarys) {
   for (size_t i = 0; i < kBlock; ++i) x[i] = 0.05 * (static_cast<double>(i) - 500);
   x[0] = -800;
   x[1] = 800;
-  for (const auto function : {Function::kExp, Function::kLog, Function::kTanh, Function::kSigmoid,
-                              Function::kSoftplus, Function::kErf}) {
+  for (const auto function : kFunctions) {
     ForEachTarget([&] {
       HWY_DYNAMIC_DISPATCH(ApplyDouble)(function, x, y);
       for (size_t i = 0; i < kBlock; ++i) {
