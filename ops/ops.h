@@ -155,6 +155,9 @@ MeanAndVariance Moments(const Variable& x, const Axes& axes = {}, bool keep_dims
                         SourceLocation where = SourceLocation::current());
 Variable Variance(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
                   SourceLocation where = SourceLocation::current());
+// 1 of nothing. The derivative is exact where elements are 0, to any order.
+Variable Prod(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
+              SourceLocation where = SourceLocation::current());
 // Ties: the first in row-major order takes the gradient. NaN wins.
 Variable Max(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
              SourceLocation where = SourceLocation::current());
@@ -171,6 +174,26 @@ Variable Softmax(const Variable& x, int axis = -1,
                  SourceLocation where = SourceLocation::current());
 Variable LogSoftmax(const Variable& x, int axis = -1,
                     SourceLocation where = SourceLocation::current());
+
+// ---- Running along an axis; the result has x's shape ----
+struct CumulativeOptions {
+  bool exclusive = false;  // y[i] is of the elements before i, without x[i]
+  bool reverse = false;    // from the last element to the first
+};
+// y[i] = x[0] + ... + x[i]. Floats are added up in double, integers wrap.
+Variable CumSum(const Variable& x, int axis, const CumulativeOptions& options = {},
+                SourceLocation where = SourceLocation::current());
+// y[i] = x[0] x[1] ... x[i]. The derivative is exact where elements are 0, to any order.
+Variable CumProd(const Variable& x, int axis, const CumulativeOptions& options = {},
+                 SourceLocation where = SourceLocation::current());
+// y[i] = log(exp(x[0]) + ... + exp(x[i])), without overflow.
+Variable LogCumSumExp(const Variable& x, int axis, bool reverse = false,
+                      SourceLocation where = SourceLocation::current());
+// y[i] = a[i] y[i - 1] + b[i] and y[0] = b[0]; a[0] is not read. a and b broadcast. Reversed:
+// y[i] = a[i] y[i + 1] + b[i], from the last element: of constant a and rewards b, the discounted
+// returns.
+Variable LinearRecurrence(const Variable& a, const Variable& b, int axis, bool reverse = false,
+                          SourceLocation where = SourceLocation::current());
 
 // ---- Products ----
 // [..., m, k] x [..., k, n] -> [..., m, n]; leading dimensions broadcast.
