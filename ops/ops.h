@@ -195,6 +195,21 @@ Variable LogCumSumExp(const Variable& x, int axis, bool reverse = false,
 Variable LinearRecurrence(const Variable& a, const Variable& b, int axis, bool reverse = false,
                           SourceLocation where = SourceLocation::current());
 
+// ---- Sorting along an axis. Equal elements (0 and -0 are) stay in order; NaN comes last. ----
+inline constexpr bool kDescending = true;
+Variable Sort(const Variable& x, int axis = -1, bool descending = false,
+              SourceLocation where = SourceLocation::current());
+// The positions (int64) in x of the sorted elements.
+Variable ArgSort(const Variable& x, int axis = -1, bool descending = false,
+                 SourceLocation where = SourceLocation::current());
+struct ValuesAndIndices {
+  Variable values, indices;
+};
+// The k largest (or smallest) elements, sorted, and their positions: the first k of Sort and
+// ArgSort.
+ValuesAndIndices TopK(const Variable& x, int64_t k, int axis = -1, bool largest = true,
+                      SourceLocation where = SourceLocation::current());
+
 // ---- Products ----
 // [..., m, k] x [..., k, n] -> [..., m, n]; leading dimensions broadcast.
 Variable MatMul(const Variable& a, const Variable& b,
