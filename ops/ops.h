@@ -153,11 +153,35 @@ struct MeanAndVariance {
 // The variance is that of a population, the mean of (x - mean)^2. One reading of x gives both.
 MeanAndVariance Moments(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
                         SourceLocation where = SourceLocation::current());
+// The sum of (x - mean)^2 / (n - correction) over n elements. 0: of a population (as NumPy); 1: of
+// a sample, unbiased (Bessel). NaN or infinity where n <= correction.
 Variable Variance(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
-                  SourceLocation where = SourceLocation::current());
+                  double correction = 0, SourceLocation where = SourceLocation::current());
+// The square root of the variance. Its derivative is 0 where all elements are equal.
+Variable StdDev(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
+                double correction = 0, SourceLocation where = SourceLocation::current());
 // 1 of nothing. The derivative is exact where elements are 0, to any order.
 Variable Prod(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
               SourceLocation where = SourceLocation::current());
+// (|x_1|^p + |x_2|^p + ...)^(1/p), p > 0; infinity: the largest |x_i|. Where an element is 0 its
+// derivative is 0, so that of a vector of zeros is 0. Throws Error for another p.
+Variable Norm(const Variable& x, double p = 2, const Axes& axes = {}, bool keep_dims = false,
+              SourceLocation where = SourceLocation::current());
+// The value between the lower and the upper half, of an even number the mean of the two in the
+// middle. NaN wins. Throws Error of no elements.
+Variable Median(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
+                SourceLocation where = SourceLocation::current());
+// The mean of those elements for which `mask` (bool, broadcasts with x) is true; NaN where there
+// are none. What the others hold, be it NaN, matters to neither value nor gradient. Other
+// reductions need no function of their own: Sum(Where(mask, x, 0)), Prod(Where(mask, x, 1)),
+// Max(Where(mask, x, -INFINITY)), LogSumExp(Where(mask, x, -INFINITY)).
+Variable MeanWhere(const Variable& x, const Variable& mask, const Axes& axes = {},
+                   bool keep_dims = false, SourceLocation where = SourceLocation::current());
+// Whether any, whether every element is not 0, as bool. NaN is not 0. Of nothing: false, true.
+Variable Any(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
+             SourceLocation where = SourceLocation::current());
+Variable All(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
+             SourceLocation where = SourceLocation::current());
 // Ties: the first in row-major order takes the gradient. NaN wins.
 Variable Max(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
              SourceLocation where = SourceLocation::current());

@@ -1,6 +1,7 @@
 // Reductions over any axes: sums, means, extremes and their positions, log-sum-exp.
 #include "ops/kernels/reduce.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -189,7 +190,11 @@ struct MomentsOp : Op<MomentsOp> {
     return {dx};
   }
   static std::vector<OpCase> Cases() {
-    std::vector<OpCase> cases = ReduceCases(&Variance, false, false);
+    std::vector<OpCase> cases = ReduceCases(
+        [](const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {
+          return Variance(x, axes, keep_dims, /*correction=*/0, where);
+        },
+        false, false);
     const ReduceFunction both = [](const Variable& x, const Axes& axes, bool keep_dims,
                                    SourceLocation where) {
       const MeanAndVariance moments = Moments(x, axes, keep_dims, where);
@@ -246,8 +251,14 @@ MeanAndVariance Moments(const Variable& x, const Axes& axes, bool keep_dims, Sou
   return {mean, Output(mean, 1)};
 }
 
-Variable Variance(const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {
-  return Output(RecordMoments("variance", x, axes, keep_dims, where), 1);
+Variable Variance(const Variable& x, const Axes& axes, bool keep_dims, double correction,
+                  SourceLocation where) {
+  const Variable variance = Output(RecordMoments("variance", x, axes, keep_dims, where), 1);
+  if (correction == 0) return variance;
+  const WhereScope scope(where);
+  const auto count =
+      static_cast<double>(MakeReduction("variance", x, axes, keep_dims, where).Count(x.shape()));
+  return variance * (count / std::max(count - correction, 0.0));
 }
 
 Variable Max(const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {

@@ -231,6 +231,11 @@ Results Reduce(Call& call, const char* name) {
   Say(call, name, "(x[0], {", absl::StrJoin(axes, ", "), "}, ", keep_dims ? "true" : "false", ")");
   return {reduce(call.x[0], Axes(absl::MakeConstSpan(axes)), keep_dims, SourceLocation::current())};
 }
+// As Reduce calls it.
+Variable PopulationVariance(const Variable& x, const Axes& axes, bool keep_dims,
+                            SourceLocation where) {
+  return Variance(x, axes, keep_dims, /*correction=*/0, where);
+}
 int LastOrAny(Call& call) {
   return call.random.Percent(60) ? -1 : static_cast<int>(call.random.Below(call.x[0].rank()));
 }
@@ -267,7 +272,7 @@ const OpKind kReductions[] = {
     {"log_sum_exp", 1, kSmooth, IsRealWithElements, nullptr,
      [](Call& c) { return Reduce<LogSumExp>(c, "LogSumExp"); }},
     {"variance", 2, kSmooth, IsRealWithElements, nullptr,
-     [](Call& c) { return Reduce<Variance>(c, "Variance"); }},
+     [](Call& c) { return Reduce<PopulationVariance>(c, "Variance"); }},
     {"sum_to", 2, kSmooth, IsReal, nullptr, SumToAny},
     {"arg_max", 1, kKinked, HasRealsAlongAxes, nullptr, WENGERT_RECORDS(ArgMax(x[0], -1))},
     {"arg_min", 1, kKinked, HasRealsAlongAxes, nullptr, WENGERT_RECORDS(ArgMin(x[0], 0, true))},
