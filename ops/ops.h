@@ -12,6 +12,7 @@
 
 #include <array>
 #include <initializer_list>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -238,6 +239,27 @@ ValuesAndIndices TopK(const Variable& x, int64_t k, int axis = -1, bool largest 
 // [..., m, k] x [..., k, n] -> [..., m, n]; leading dimensions broadcast.
 Variable MatMul(const Variable& a, const Variable& b,
                 SourceLocation where = SourceLocation::current());
+// Sums of products in Einstein's notation, with a letter per axis, as NumPy's einsum:
+//   Einsum("bij,bjk->bik", {a, b})    a batch of matrix products
+//   Einsum("...ij->...ji", {x})       "...": all other axes; those of several operands broadcast
+//   Einsum("ii", {x})                 a letter twice in one operand: its diagonal; here the trace
+// A letter that the result lacks is summed over. Without "->" the result has "..." and the letters
+// that occur once, in alphabetical order. Operands are contracted from left to right, by MatMul
+// where there is a sum to take. Integers are taken as float32. Throws Error naming the equation.
+Variable Einsum(std::string_view equation, VariableSpan operands,
+                SourceLocation where = SourceLocation::current());
+inline Variable Einsum(std::string_view equation, std::initializer_list<Variable> operands,
+                       SourceLocation where = SourceLocation::current()) {
+  return Einsum(equation, VariableSpan(operands.begin(), operands.size()), where);
+}
+// a_1 b_1 + a_2 b_2 + ...: two vectors of one length.
+Variable Dot(const Variable& a, const Variable& b,
+             SourceLocation where = SourceLocation::current());
+// y[i, j] = a[i] b[j]: [n], [m] -> [n, m].
+Variable Outer(const Variable& a, const Variable& b,
+               SourceLocation where = SourceLocation::current());
+// The sum of the diagonal of the matrices in the last two axes: [..., n, m] -> [...].
+Variable Trace(const Variable& x, SourceLocation where = SourceLocation::current());
 
 // ---- Convolution and pooling, channels last ----
 // kValid: no padding. kSame: the output has ceil(in / stride) rows; what padding is odd goes to the
