@@ -12,6 +12,7 @@
 
 #include <array>
 #include <initializer_list>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -191,8 +192,35 @@ struct MeanAndVariance {
 // The variance is that of a population, the mean of (x - mean)^2. One reading of x gives both.
 MeanAndVariance Moments(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
                         SourceLocation where = SourceLocation::current());
+// The sum of (x - mean)^2 / (n - correction) over n elements. 0: of a population (as NumPy); 1: of
+// a sample, unbiased (Bessel). NaN or infinity where n <= correction.
 Variable Variance(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
-                  SourceLocation where = SourceLocation::current());
+                  double correction = 0, SourceLocation where = SourceLocation::current());
+// The square root of the variance. Its derivative is 0 where all elements are equal.
+Variable StdDev(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
+                double correction = 0, SourceLocation where = SourceLocation::current());
+// 1 of nothing. The derivative is exact where elements are 0, to any order.
+Variable Prod(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
+              SourceLocation where = SourceLocation::current());
+// (|x_1|^p + |x_2|^p + ...)^(1/p), p > 0; infinity: the largest |x_i|. Where an element is 0 its
+// derivative is 0, so that of a vector of zeros is 0. Throws Error for another p.
+Variable Norm(const Variable& x, double p = 2, const Axes& axes = {}, bool keep_dims = false,
+              SourceLocation where = SourceLocation::current());
+// The value between the lower and the upper half, of an even number the mean of the two in the
+// middle. NaN wins. Throws Error of no elements.
+Variable Median(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
+                SourceLocation where = SourceLocation::current());
+// The mean of those elements for which `mask` (bool, broadcasts with x) is true; NaN where there
+// are none. What the others hold, be it NaN, matters to neither value nor gradient. Other
+// reductions need no function of their own: Sum(Where(mask, x, 0)), Prod(Where(mask, x, 1)),
+// Max(Where(mask, x, -INFINITY)), LogSumExp(Where(mask, x, -INFINITY)).
+Variable MeanWhere(const Variable& x, const Variable& mask, const Axes& axes = {},
+                   bool keep_dims = false, SourceLocation where = SourceLocation::current());
+// Whether any, whether every element is not 0, as bool. NaN is not 0. Of nothing: false, true.
+Variable Any(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
+             SourceLocation where = SourceLocation::current());
+Variable All(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
+             SourceLocation where = SourceLocation::current());
 // Ties: the first in row-major order takes the gradient. NaN wins.
 Variable Max(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
              SourceLocation where = SourceLocation::current());
@@ -210,10 +238,66 @@ Variable Softmax(const Variable& x, int axis = -1,
 Variable LogSoftmax(const Variable& x, int axis = -1,
                     SourceLocation where = SourceLocation::current());
 
+// ---- Running along an axis; the result has x's shape ----
+struct CumulativeOptions {
+  bool exclusive = false;  // y[i] is of the elements before i, without x[i]
+  bool reverse = false;    // from the last element to the first
+};
+// y[i] = x[0] + ... + x[i]. Floats are added up in double, integers wrap.
+Variable CumSum(const Variable& x, int axis, const CumulativeOptions& options = {},
+                SourceLocation where = SourceLocation::current());
+// y[i] = x[0] x[1] ... x[i]. The derivative is exact where elements are 0, to any order.
+Variable CumProd(const Variable& x, int axis, const CumulativeOptions& options = {},
+                 SourceLocation where = SourceLocation::current());
+// y[i] = log(exp(x[0]) + ... + exp(x[i])), without overflow.
+Variable LogCumSumExp(const Variable& x, int axis, bool reverse = false,
+                      SourceLocation where = SourceLocation::current());
+// y[i] = a[i] y[i - 1] + b[i] and y[0] = b[0]; a[0] is not read. a and b broadcast. Reversed:
+// y[i] = a[i] y[i + 1] + b[i], from the last element: of constant a and rewards b, the discounted
+// returns.
+Variable LinearRecurrence(const Variable& a, const Variable& b, int axis, bool reverse = false,
+                          SourceLocation where = SourceLocation::current());
+
+// ---- Sorting along an axis. Equal elements (0 and -0 are) stay in order; NaN comes last. ----
+inline constexpr bool kDescending = true;
+Variable Sort(const Variable& x, int axis = -1, bool descending = false,
+              SourceLocation where = SourceLocation::current());
+// The positions (int64) in x of the sorted elements.
+Variable ArgSort(const Variable& x, int axis = -1, bool descending = false,
+                 SourceLocation where = SourceLocation::current());
+struct ValuesAndIndices {
+  Variable values, indices;
+};
+// The k largest (or smallest) elements, sorted, and their positions: the first k of Sort and
+// ArgSort.
+ValuesAndIndices TopK(const Variable& x, int64_t k, int axis = -1, bool largest = true,
+                      SourceLocation where = SourceLocation::current());
+
 // ---- Products ----
 // [..., m, k] x [..., k, n] -> [..., m, n]; leading dimensions broadcast.
 Variable MatMul(const Variable& a, const Variable& b,
                 SourceLocation where = SourceLocation::current());
+// Sums of products in Einstein's notation, with a letter per axis, as NumPy's einsum:
+//   Einsum("bij,bjk->bik", {a, b})    a batch of matrix products
+//   Einsum("...ij->...ji", {x})       "...": all other axes; those of several operands broadcast
+//   Einsum("ii", {x})                 a letter twice in one operand: its diagonal; here the trace
+// A letter that the result lacks is summed over. Without "->" the result has "..." and the letters
+// that occur once, in alphabetical order. Operands are contracted from left to right, by MatMul
+// where there is a sum to take. Integers are taken as float32. Throws Error naming the equation.
+Variable Einsum(std::string_view equation, VariableSpan operands,
+                SourceLocation where = SourceLocation::current());
+inline Variable Einsum(std::string_view equation, std::initializer_list<Variable> operands,
+                       SourceLocation where = SourceLocation::current()) {
+  return Einsum(equation, VariableSpan(operands.begin(), operands.size()), where);
+}
+// a_1 b_1 + a_2 b_2 + ...: two vectors of one length.
+Variable Dot(const Variable& a, const Variable& b,
+             SourceLocation where = SourceLocation::current());
+// y[i, j] = a[i] b[j]: [n], [m] -> [n, m].
+Variable Outer(const Variable& a, const Variable& b,
+               SourceLocation where = SourceLocation::current());
+// The sum of the diagonal of the matrices in the last two axes: [..., n, m] -> [...].
+Variable Trace(const Variable& x, SourceLocation where = SourceLocation::current());
 
 // ---- Convolution and pooling, channels last ----
 // kValid: no padding. kSame: the output has ceil(in / stride) rows; what padding is odd goes to the

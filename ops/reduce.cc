@@ -1,6 +1,7 @@
 // Reductions over any axes: sums, means, extremes and their positions, log-sum-exp.
 #include "ops/kernels/reduce.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -10,38 +11,16 @@
 #include "ops/kernels/moments.h"
 #include "ops/kernels/softmax.h"
 #include "ops/ops.h"
+#include "ops/reduction.h"
 
 namespace wengert {
 namespace {
 
-// Which axes, and the shapes that follow from them. What all reductions hold.
-struct Reduction {
-  uint32_t axes;  // bit i: axis i is reduced
-  bool keep_dims;
-
-  Shape Result(const Shape& shape) const {
-    Shape result;
-    for (int i = 0; i < shape.rank(); ++i) {
-      if (!(axes >> i & 1)) {
-        result.Append(shape[i]);
-      } else if (keep_dims) {
-        result.Append(1);
-      }
-    }
-    return result;
-  }
-  Shape WithDims(const Shape& shape) const { return Reduction{axes, true}.Result(shape); }
-  int64_t Count(const Shape& shape) const {
-    int64_t count = 1;
-    for (int i = 0; i < shape.rank(); ++i) count *= axes >> i & 1 ? shape[i] : 1;
-    return count;
-  }
-};
-
-// The result of a reduction (or its cotangent), spread over x again.
-Variable Spread(const Variable& v, const Reduction& reduction, const Shape& shape) {
-  return Expand(Reshape(v, reduction.WithDims(shape)), shape);
-}
+using internal::MakeReduction;
+using internal::Number;
+using internal::Real;
+using internal::Reduction;
+using internal::Spread;
 
 using ReduceFunction = Variable (*)(const Variable&, const Axes&, bool, SourceLocation);
 
@@ -211,7 +190,11 @@ struct MomentsOp : Op<MomentsOp> {
     return {dx};
   }
   static std::vector<OpCase> Cases() {
-    std::vector<OpCase> cases = ReduceCases(&Variance, false, false);
+    std::vector<OpCase> cases = ReduceCases(
+        [](const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {
+          return Variance(x, axes, keep_dims, /*correction=*/0, where);
+        },
+        false, false);
     const ReduceFunction both = [](const Variable& x, const Axes& axes, bool keep_dims,
                                    SourceLocation where) {
       const MeanAndVariance moments = Moments(x, axes, keep_dims, where);
@@ -225,29 +208,10 @@ struct MomentsOp : Op<MomentsOp> {
   }
 };
 
-Reduction MakeReduction(std::string_view op, const Variable& x, const Axes& axes, bool keep_dims,
-                        SourceLocation where) {
-  try {
-    Reduction reduction{0, keep_dims};
-    for (const int axis : axes.Normalized(x.rank(), op)) reduction.axes |= 1u << axis;
-    return reduction;
-  } catch (Error& error) {
-    internal::RethrowWithPlace(error, {&x, 1}, where);
-  }
-}
-
-// Bools and integers as what the op computes in.
-Variable Real(const Variable& x, SourceLocation where) {
-  return IsFloating(x.dtype()) ? x : Cast(x, DType::kFloat32, where);
-}
 Variable RecordMoments(std::string_view op, const Variable& x, const Axes& axes, bool keep_dims,
                        SourceLocation where) {
   const Reduction reduction = MakeReduction(op, x, axes, keep_dims, where);
   return Apply(MomentsOp{.reduction = reduction}, {Real(x, where)}, where);
-}
-Variable Number(const Variable& x, SourceLocation where) {
-  return x.dtype() == DType::kBool || x.dtype() == DType::kUInt8 ? Cast(x, DType::kInt64, where)
-                                                                 : x;
 }
 
 }  // namespace
@@ -287,8 +251,14 @@ MeanAndVariance Moments(const Variable& x, const Axes& axes, bool keep_dims, Sou
   return {mean, Output(mean, 1)};
 }
 
-Variable Variance(const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {
-  return Output(RecordMoments("variance", x, axes, keep_dims, where), 1);
+Variable Variance(const Variable& x, const Axes& axes, bool keep_dims, double correction,
+                  SourceLocation where) {
+  const Variable variance = Output(RecordMoments("variance", x, axes, keep_dims, where), 1);
+  if (correction == 0) return variance;
+  const WhereScope scope(where);
+  const auto count =
+      static_cast<double>(MakeReduction("variance", x, axes, keep_dims, where).Count(x.shape()));
+  return variance * (count / std::max(count - correction, 0.0));
 }
 
 Variable Max(const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {

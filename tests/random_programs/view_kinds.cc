@@ -231,6 +231,11 @@ Results Reduce(Call& call, const char* name) {
   Say(call, name, "(x[0], {", absl::StrJoin(axes, ", "), "}, ", keep_dims ? "true" : "false", ")");
   return {reduce(call.x[0], Axes(absl::MakeConstSpan(axes)), keep_dims, SourceLocation::current())};
 }
+// As Reduce calls it.
+Variable PopulationVariance(const Variable& x, const Axes& axes, bool keep_dims,
+                            SourceLocation where) {
+  return Variance(x, axes, keep_dims, /*correction=*/0, where);
+}
 int LastOrAny(Call& call) {
   return call.random.Percent(60) ? -1 : static_cast<int>(call.random.Below(call.x[0].rank()));
 }
@@ -267,10 +272,37 @@ const OpKind kReductions[] = {
     {"log_sum_exp", 1, kSmooth, IsRealWithElements, nullptr,
      [](Call& c) { return Reduce<LogSumExp>(c, "LogSumExp"); }},
     {"variance", 2, kSmooth, IsRealWithElements, nullptr,
-     [](Call& c) { return Reduce<Variance>(c, "Variance"); }},
+     [](Call& c) { return Reduce<PopulationVariance>(c, "Variance"); }},
+    {"prod", 1, kSmooth, IsRealWithElements, nullptr,
+     [](Call& c) { return Reduce<Prod>(c, "Prod"); }},
+    {"median", 1, kKinked, IsRealWithElements, nullptr,
+     [](Call& c) { return Reduce<Median>(c, "Median"); }},
+    {"any", 1, kKinked, IsRealWithElements, nullptr, [](Call& c) { return Reduce<Any>(c, "Any"); }},
     {"sum_to", 2, kSmooth, IsReal, nullptr, SumToAny},
     {"arg_max", 1, kKinked, HasRealsAlongAxes, nullptr, WENGERT_RECORDS(ArgMax(x[0], -1))},
     {"arg_min", 1, kKinked, HasRealsAlongAxes, nullptr, WENGERT_RECORDS(ArgMin(x[0], 0, true))},
+    {"cum_sum", 2, kSmooth, HasRealsAlongAxes, nullptr,
+     [](Call& call) -> Results {
+       const int axis = LastOrAny(call);
+       const bool reverse = call.random.Percent(50);
+       Say(call, "CumSum(x[0], ", axis, ", {.reverse = ", reverse ? "true" : "false", "})");
+       return {CumSum(call.x[0], axis, {.reverse = reverse})};
+     }},
+    {"cum_prod", 1, kSmooth, HasRealsAlongAxes, nullptr,
+     WENGERT_RECORDS(CumProd(Tanh(x[0]), 0, {.exclusive = true}))},
+    {"log_cum_sum_exp", 1, kSmooth, HasRealsAlongAxes, nullptr,
+     WENGERT_RECORDS(LogCumSumExp(x[0], -1))},
+    {"linear_recurrence", 1, kSmooth, HasRealsAlongAxes, nullptr,
+     WENGERT_RECORDS(LinearRecurrence(Sigmoid(x[0]), x[0], 0, true))},
+    {"sort", 2, kKinked, HasRealsAlongAxes, nullptr,
+     [](Call& call) -> Results {
+       const int axis = LastOrAny(call);
+       const bool descending = call.random.Percent(50);
+       Say(call, "Sort(x[0], ", axis, ", ", descending ? "true" : "false", ")");
+       return {Sort(call.x[0], axis, descending)};
+     }},
+    {"einsum", 1, kSmooth, HasRealsAlongAxes, nullptr,
+     WENGERT_RECORDS(Einsum("...i,...i->...", {x[0], Tanh(x[0])}))},
     {"softmax", 3, kSmooth, HasRealsAlongAxes, nullptr,
      [](Call& call) -> Results {
        const int axis = LastOrAny(call);
