@@ -141,6 +141,19 @@ Variable Squeeze(const Variable& x, int axis, SourceLocation where = SourceLocat
 Variable Unsqueeze(const Variable& x, int axis, SourceLocation where = SourceLocation::current());
 Variable Flip(const Variable& x, const Axes& axes,
               SourceLocation where = SourceLocation::current());
+// What stands beyond the edges, as in NumPy: a value, the edge itself, the elements mirrored at the
+// edge (without it: cb|abc|ba; with it, kSymmetric: ba|abc|cb) or those of the other end (kWrap).
+enum class PadMode { kConstant, kEdge, kReflect, kSymmetric, kWrap };
+struct PadWidth {
+  int64_t before = 0, after = 0;
+};
+struct PadOptions {
+  PadMode mode = PadMode::kConstant;
+  double value = 0;  // of kConstant, in x's dtype
+};
+// One width for each axis of x: Pad(image, {{}, {1, 1}, {2, 0}, {}}). They may be wider than x.
+Variable Pad(const Variable& x, absl::Span<const PadWidth> widths, const PadOptions& options = {},
+             SourceLocation where = SourceLocation::current());
 
 // ---- Reductions, over all axes unless some are given. ----
 Variable Sum(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
