@@ -141,6 +141,25 @@ Variable Squeeze(const Variable& x, int axis, SourceLocation where = SourceLocat
 Variable Unsqueeze(const Variable& x, int axis, SourceLocation where = SourceLocation::current());
 Variable Flip(const Variable& x, const Axes& axes,
               SourceLocation where = SourceLocation::current());
+// The elements moved `shift` places on along the axis, the last ones to the front (np.roll). With
+// several axes: shifts[i] along axes[i].
+Variable Roll(const Variable& x, int64_t shift, int axis,
+              SourceLocation where = SourceLocation::current());
+Variable Roll(const Variable& x, absl::Span<const int64_t> shifts, absl::Span<const int> axes,
+              SourceLocation where = SourceLocation::current());
+// Each element n times in a row along the axis: a a b b (np.repeat).
+Variable Repeat(const Variable& x, int64_t n, int axis,
+                SourceLocation where = SourceLocation::current());
+// The whole of x, times[i] times along axis i: a b a b (np.tile). The last of the times is that of
+// the last axis: of fewer times than axes, the others are 1; of more, x gets axes of length 1.
+Variable Tile(const Variable& x, absl::Span<const int64_t> times,
+              SourceLocation where = SourceLocation::current());
+// The grid that coordinates (vectors or scalars) span. Result i has the shape of the grid and the
+// values of coordinate i along one axis: axis i, or with kXy, where x runs along the rows of an
+// image and y along its columns, with the first two exchanged (np.meshgrid). Views.
+enum class GridIndexing { kIj, kXy };
+std::vector<Variable> Meshgrid(VariableSpan coordinates, GridIndexing indexing,
+                               SourceLocation where = SourceLocation::current());
 // What stands beyond the edges, as in NumPy: a value, the edge itself, the elements mirrored at the
 // edge (without it: cb|abc|ba; with it, kSymmetric: ba|abc|cb) or those of the other end (kWrap).
 enum class PadMode { kConstant, kEdge, kReflect, kSymmetric, kWrap };
