@@ -173,6 +173,20 @@ struct PadOptions {
 // One width for each axis of x: Pad(image, {{}, {1, 1}, {2, 0}, {}}). They may be wider than x.
 Variable Pad(const Variable& x, absl::Span<const PadWidth> widths, const PadOptions& options = {},
              SourceLocation where = SourceLocation::current());
+// Matrices [..., m, n] with 0 above (Tril), below (Triu) the diagonal that is `offset` columns
+// right of the main one.
+Variable Tril(const Variable& x, int64_t offset = 0,
+              SourceLocation where = SourceLocation::current());
+Variable Triu(const Variable& x, int64_t offset = 0,
+              SourceLocation where = SourceLocation::current());
+// That diagonal of the matrices in two axes, x[.., i, .., i + offset, ..], as the last axis of the
+// result; empty where there is none (torch.linalg.diagonal). A view.
+Variable Diagonal(const Variable& x, int64_t offset = 0, int row_axis = -2, int column_axis = -1,
+                  SourceLocation where = SourceLocation::current());
+// Its adjoint: square matrices [..., n + |offset|, n + |offset|] with x, [..., n], as that
+// diagonal, else 0 (torch.diag_embed).
+Variable DiagonalMatrix(const Variable& x, int64_t offset = 0,
+                        SourceLocation where = SourceLocation::current());
 
 // ---- Reductions, over all axes unless some are given. ----
 Variable Sum(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
