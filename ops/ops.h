@@ -258,6 +258,22 @@ Variable MaxPool2d(const Variable& x, const Pool2dOptions& options = {},
 Variable AvgPool2d(const Variable& x, const Pool2dOptions& options = {},
                    SourceLocation where = SourceLocation::current());
 
+struct UnfoldOptions {
+  int64_t window_h = 1, window_w = 1;
+  int64_t stride = 1;
+  int64_t dilation = 1;
+  Padding padding = {};
+};
+// The windows of a convolution as rows: x: [N, H, W, C] -> [N, H', W', window_h * window_w * C],
+// 0 in the padding (im2col; torch.nn.Unfold). Elements of a row are in the order of a kernel
+// [kh, kw, in, out]: Conv2d(x, kernel) is MatMul(Unfold(x), Reshape(kernel, {-1, out})).
+Variable Unfold(const Variable& x, const UnfoldOptions& options,
+                SourceLocation where = SourceLocation::current());
+// Its adjoint (col2im; torch.nn.Fold): adds up the windows at their places in [N, height, width,
+// C]; what they have in the padding is lost.
+Variable Fold(const Variable& windows, int64_t height, int64_t width, const UnfoldOptions& options,
+              SourceLocation where = SourceLocation::current());
+
 // ---- Indexing. An index out of range throws when it is computed. ----
 // The entries of x along `axis` that the int64 or int32 `indices` (any shape I) name:
 // x.shape[:axis] + I + x.shape[axis+1:].
