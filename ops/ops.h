@@ -282,6 +282,18 @@ Variable Gather(const Variable& x, const Variable& indices, int axis = 0,
 // The adjoint of Gather: zeros with `dim` entries along `axis`, and x added up at the indices.
 Variable ScatterAdd(const Variable& x, const Variable& indices, int64_t dim, int axis = 0,
                     SourceLocation where = SourceLocation::current());
+// Rows of x added up by segment: y[k] = the sum of x[i] over the i with ids[i] = k; x: ids.shape +
+// rest -> [num_segments] + rest. The ids come in any order (tf.math.unsorted_segment_sum).
+Variable SegmentSum(const Variable& x, const Variable& ids, int64_t num_segments,
+                    SourceLocation where = SourceLocation::current());
+// An index for every entry, along one axis: y[.., i, ..] = x[.., indices[.., i, ..], ..]. The
+// shapes are equal but for that axis (np.take_along_axis, torch.gather).
+Variable GatherAlong(const Variable& x, const Variable& indices, int axis,
+                     SourceLocation where = SourceLocation::current());
+// The adjoint of GatherAlong: zeros with `dim` entries along `axis`, and x, which has the indices'
+// shape, added up at the indices (torch.scatter_add).
+Variable ScatterAddAlong(const Variable& x, const Variable& indices, int64_t dim, int axis,
+                         SourceLocation where = SourceLocation::current());
 // One entry per row: y[i...] = x[i..., indices[i...]]; x: [..., C], indices: [...].
 Variable TakeAlongLast(const Variable& x, const Variable& indices,
                        SourceLocation where = SourceLocation::current());
@@ -291,6 +303,14 @@ Variable PutAlongLast(const Variable& x, const Variable& indices, int64_t dim,
 // 1 at the index, else 0: indices.shape + [classes].
 Variable OneHot(const Variable& indices, int64_t classes, DType dtype = DType::kFloat32,
                 SourceLocation where = SourceLocation::current());
+
+// Where x is not 0 (NaN is not), as rows of indices in row-major order: int64 [count, rank]
+// (torch.nonzero). The shape depends on the values: x is computed at once.
+Variable Nonzero(const Variable& x, SourceLocation where = SourceLocation::current());
+// The entries of x where the bool mask is true: x: mask.shape + rest -> [count] + rest, in
+// row-major order (NumPy's x[mask], tf.boolean_mask). The mask is computed at once.
+Variable BooleanMask(const Variable& x, const Variable& mask,
+                     SourceLocation where = SourceLocation::current());
 
 // ---- Random. What is drawn is fixed by the generator's state when the op is recorded. ----
 Variable Uniform(const Shape& shape, Generator& generator, double low = 0, double high = 1,
