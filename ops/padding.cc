@@ -1,6 +1,7 @@
 // Padding. A constant is written around x by an op of its own; every other mode reads elements of x
 // again, so it gathers them, one axis after the other.
 #include <algorithm>
+#include <string>
 #include <utility>
 #include <vector>
 

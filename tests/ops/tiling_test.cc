@@ -1,4 +1,5 @@
 // Repeat, Tile, Roll and Meshgrid: values against loops, gradients, errors.
+#include <array>
 #include <cstdint>
 #include <utility>
 #include <vector>
