@@ -1,5 +1,5 @@
-// Indexing: Gather and TakeAlongLast with their adjoints ScatterAdd and PutAlongLast, and OneHot.
-// All are linear in x; indices are constants.
+// Indexing: Gather, GatherAlong and TakeAlongLast with their adjoints ScatterAdd, ScatterAddAlong
+// and PutAlongLast, and OneHot. All are linear in x; indices are constants.
 #include "ops/kernels/index.h"
 
 #include <algorithm>
@@ -136,6 +136,99 @@ struct ScatterAddOp : Op<ScatterAddOp> {
     return cases;
   }
 };
+
+struct GatherAlongOp : Op<GatherAlongOp> {
+  static constexpr std::string_view kName = "gather_along";
+  static constexpr Uses kUses = kReadsIndices;
+  int axis;
+
+  Spec Infer(VariableSpan x) const {
+    CheckIndices(kName, x[1]);
+    const Shape &from = x[0].shape(), &indices = x[1].shape();
+    bool fits = from.rank() == indices.rank();
+    for (int i = 0; fits && i < from.rank(); ++i) fits = i == axis || from[i] == indices[i];
+    if (!fits) {
+      throw Error(kName, absl::StrCat(ToString(from), " and the indices ", ToString(indices),
+                                      " differ beside axis ", axis));
+    }
+    return {indices, x[0].dtype()};
+  }
+  void Forward(TensorSpan x, Tensor& y) const { GatherAlongKernel(kName, x[0], x[1], axis, y); }
+  Gradients Vjp(VariableSpan x, const Variable&, const Variable& dy, Needs) const {
+    return {ScatterAddAlong(dy, x[1], x[0].shape()[axis], axis), Variable()};
+  }
+  static std::vector<OpCase> Cases();
+};
+
+struct ScatterAddAlongOp : Op<ScatterAddAlongOp> {
+  static constexpr std::string_view kName = "scatter_add_along";
+  static constexpr Uses kUses = kReadsIndices;
+  int axis;
+  int64_t dim;
+
+  Spec Infer(VariableSpan x) const {
+    CheckIndices(kName, x[1]);
+    Shape shape = x[0].shape();
+    if (shape != x[1].shape()) {
+      throw Error(kName, absl::StrCat(ToString(shape), " does not have the indices' shape ",
+                                      ToString(x[1].shape())));
+    }
+    if (dim < 0) throw Error(kName, absl::StrCat(dim, " entries"));
+    if (x[0].dtype() == DType::kBool) throw Error(kName, "bools cannot be added up");
+    shape[axis] = dim;
+    return {std::move(shape), x[0].dtype()};
+  }
+  void Forward(TensorSpan x, Tensor& y) const { ScatterAddAlongKernel(kName, x[0], x[1], axis, y); }
+  Gradients Vjp(VariableSpan x, const Variable&, const Variable& dy, Needs) const {
+    return {GatherAlong(dy, x[1], axis), Variable()};
+  }
+  static std::vector<OpCase> Cases();
+};
+
+// `count` indices along the axis of shapes that have `dim` entries there.
+struct AlongCase {
+  Shape shape;
+  int64_t count;
+  int axis;
+  DType dtype = DType::kInt64;
+};
+const AlongCase kAlongCases[] = {{{5}, 9, 0},
+                                 {{1}, 3, 0},
+                                 {{4, 3}, 2, 0},
+                                 {{4, 3}, 7, 1, DType::kInt32},
+                                 {{2, 3, 4}, 5, 1},
+                                 {{2, 3, 4}, 6, -1},
+                                 {{3, 2, 2}, 5, -3, DType::kInt32},
+                                 {{3, 4}, 0, 0},
+                                 {{3, 0}, 2, 0},
+                                 {{0, 4}, 2, 1},
+                                 {{2, 1, 3, 2}, 4, 2}};
+
+// f: of values of the shape that `indexed` says, of the indices and of the case.
+template <class F>
+std::vector<OpCase> MakeAlongCases(bool indexed, F f) {
+  std::vector<OpCase> cases;
+  for (const AlongCase& of : kAlongCases) {
+    const int axis = of.axis < 0 ? of.axis + of.shape.rank() : of.axis;
+    Shape indices = of.shape;
+    indices[axis] = of.count;
+    cases.push_back(IndexCase(
+        absl::StrCat(ToString(of.shape), ", ", of.count, " along axis ", of.axis),
+        {.shape = indexed ? of.shape : indices}, IndexSample(indices, of.shape[axis], of.dtype),
+        [f, of, axis](VariableSpan x) { return f(x, of.shape[axis], of.axis); }));
+  }
+  return cases;
+}
+
+std::vector<OpCase> GatherAlongOp::Cases() {
+  return MakeAlongCases(
+      true, [](VariableSpan x, int64_t, int axis) { return GatherAlong(x[0], x[1], axis); });
+}
+std::vector<OpCase> ScatterAddAlongOp::Cases() {
+  return MakeAlongCases(false, [](VariableSpan x, int64_t dim, int axis) {
+    return ScatterAddAlong(x[0], x[1], dim, axis);
+  });
+}
 
 // The shapes of x (without its last axis) and indices must be the same.
 void CheckRows(std::string_view op, const Shape& x, int rank, const Shape& indices) {
@@ -274,6 +367,17 @@ Variable ScatterAdd(const Variable& x, const Variable& indices, int64_t dim, int
   }
   return Apply(ScatterAddOp{.axis = Axis("scatter_add", axis, rank, x, where), .dim = dim},
                {x, indices}, where);
+}
+
+Variable GatherAlong(const Variable& x, const Variable& indices, int axis, SourceLocation where) {
+  return Apply(GatherAlongOp{.axis = Axis("gather_along", axis, x.rank(), x, where)}, {x, indices},
+               where);
+}
+
+Variable ScatterAddAlong(const Variable& x, const Variable& indices, int64_t dim, int axis,
+                         SourceLocation where) {
+  axis = Axis("scatter_add_along", axis, x.rank(), x, where);
+  return Apply(ScatterAddAlongOp{.axis = axis, .dim = dim}, {x, indices}, where);
 }
 
 Variable TakeAlongLast(const Variable& x, const Variable& indices, SourceLocation where) {

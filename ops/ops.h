@@ -180,6 +180,52 @@ Variable Squeeze(const Variable& x, int axis, SourceLocation where = SourceLocat
 Variable Unsqueeze(const Variable& x, int axis, SourceLocation where = SourceLocation::current());
 Variable Flip(const Variable& x, const Axes& axes,
               SourceLocation where = SourceLocation::current());
+// The elements moved `shift` places on along the axis, the last ones to the front (np.roll). With
+// several axes: shifts[i] along axes[i].
+Variable Roll(const Variable& x, int64_t shift, int axis,
+              SourceLocation where = SourceLocation::current());
+Variable Roll(const Variable& x, absl::Span<const int64_t> shifts, absl::Span<const int> axes,
+              SourceLocation where = SourceLocation::current());
+// Each element n times in a row along the axis: a a b b (np.repeat).
+Variable Repeat(const Variable& x, int64_t n, int axis,
+                SourceLocation where = SourceLocation::current());
+// The whole of x, times[i] times along axis i: a b a b (np.tile). The last of the times is that of
+// the last axis: of fewer times than axes, the others are 1; of more, x gets axes of length 1.
+Variable Tile(const Variable& x, absl::Span<const int64_t> times,
+              SourceLocation where = SourceLocation::current());
+// The grid that coordinates (vectors or scalars) span. Result i has the shape of the grid and the
+// values of coordinate i along one axis: axis i, or with kXy, where x runs along the rows of an
+// image and y along its columns, with the first two exchanged (np.meshgrid). Views.
+enum class GridIndexing { kIj, kXy };
+std::vector<Variable> Meshgrid(VariableSpan coordinates, GridIndexing indexing,
+                               SourceLocation where = SourceLocation::current());
+// What stands beyond the edges, as in NumPy: a value, the edge itself, the elements mirrored at the
+// edge (without it: cb|abc|ba; with it, kSymmetric: ba|abc|cb) or those of the other end (kWrap).
+enum class PadMode { kConstant, kEdge, kReflect, kSymmetric, kWrap };
+struct PadWidth {
+  int64_t before = 0, after = 0;
+};
+struct PadOptions {
+  PadMode mode = PadMode::kConstant;
+  double value = 0;  // of kConstant, in x's dtype
+};
+// One width for each axis of x: Pad(image, {{}, {1, 1}, {2, 0}, {}}). They may be wider than x.
+Variable Pad(const Variable& x, absl::Span<const PadWidth> widths, const PadOptions& options = {},
+             SourceLocation where = SourceLocation::current());
+// Matrices [..., m, n] with 0 above (Tril), below (Triu) the diagonal that is `offset` columns
+// right of the main one.
+Variable Tril(const Variable& x, int64_t offset = 0,
+              SourceLocation where = SourceLocation::current());
+Variable Triu(const Variable& x, int64_t offset = 0,
+              SourceLocation where = SourceLocation::current());
+// That diagonal of the matrices in two axes, x[.., i, .., i + offset, ..], as the last axis of the
+// result; empty where there is none (torch.linalg.diagonal). A view.
+Variable Diagonal(const Variable& x, int64_t offset = 0, int row_axis = -2, int column_axis = -1,
+                  SourceLocation where = SourceLocation::current());
+// Its adjoint: square matrices [..., n + |offset|, n + |offset|] with x, [..., n], as that
+// diagonal, else 0 (torch.diag_embed).
+Variable DiagonalMatrix(const Variable& x, int64_t offset = 0,
+                        SourceLocation where = SourceLocation::current());
 
 // ---- Reductions, over all axes unless some are given. ----
 Variable Sum(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
@@ -334,6 +380,22 @@ Variable MaxPool2d(const Variable& x, const Pool2dOptions& options = {},
 Variable AvgPool2d(const Variable& x, const Pool2dOptions& options = {},
                    SourceLocation where = SourceLocation::current());
 
+struct UnfoldOptions {
+  int64_t window_h = 1, window_w = 1;
+  int64_t stride = 1;
+  int64_t dilation = 1;
+  Padding padding = {};
+};
+// The windows of a convolution as rows: x: [N, H, W, C] -> [N, H', W', window_h * window_w * C],
+// 0 in the padding (im2col; torch.nn.Unfold). Elements of a row are in the order of a kernel
+// [kh, kw, in, out]: Conv2d(x, kernel) is MatMul(Unfold(x), Reshape(kernel, {-1, out})).
+Variable Unfold(const Variable& x, const UnfoldOptions& options,
+                SourceLocation where = SourceLocation::current());
+// Its adjoint (col2im; torch.nn.Fold): adds up the windows at their places in [N, height, width,
+// C]; what they have in the padding is lost.
+Variable Fold(const Variable& windows, int64_t height, int64_t width, const UnfoldOptions& options,
+              SourceLocation where = SourceLocation::current());
+
 // ---- Indexing. An index out of range throws when it is computed. ----
 // The entries of x along `axis` that the int64 or int32 `indices` (any shape I) name:
 // x.shape[:axis] + I + x.shape[axis+1:].
@@ -342,6 +404,18 @@ Variable Gather(const Variable& x, const Variable& indices, int axis = 0,
 // The adjoint of Gather: zeros with `dim` entries along `axis`, and x added up at the indices.
 Variable ScatterAdd(const Variable& x, const Variable& indices, int64_t dim, int axis = 0,
                     SourceLocation where = SourceLocation::current());
+// Rows of x added up by segment: y[k] = the sum of x[i] over the i with ids[i] = k; x: ids.shape +
+// rest -> [num_segments] + rest. The ids come in any order (tf.math.unsorted_segment_sum).
+Variable SegmentSum(const Variable& x, const Variable& ids, int64_t num_segments,
+                    SourceLocation where = SourceLocation::current());
+// An index for every entry, along one axis: y[.., i, ..] = x[.., indices[.., i, ..], ..]. The
+// shapes are equal but for that axis (np.take_along_axis, torch.gather).
+Variable GatherAlong(const Variable& x, const Variable& indices, int axis,
+                     SourceLocation where = SourceLocation::current());
+// The adjoint of GatherAlong: zeros with `dim` entries along `axis`, and x, which has the indices'
+// shape, added up at the indices (torch.scatter_add).
+Variable ScatterAddAlong(const Variable& x, const Variable& indices, int64_t dim, int axis,
+                         SourceLocation where = SourceLocation::current());
 // One entry per row: y[i...] = x[i..., indices[i...]]; x: [..., C], indices: [...].
 Variable TakeAlongLast(const Variable& x, const Variable& indices,
                        SourceLocation where = SourceLocation::current());
@@ -351,6 +425,14 @@ Variable PutAlongLast(const Variable& x, const Variable& indices, int64_t dim,
 // 1 at the index, else 0: indices.shape + [classes].
 Variable OneHot(const Variable& indices, int64_t classes, DType dtype = DType::kFloat32,
                 SourceLocation where = SourceLocation::current());
+
+// Where x is not 0 (NaN is not), as rows of indices in row-major order: int64 [count, rank]
+// (torch.nonzero). The shape depends on the values: x is computed at once.
+Variable Nonzero(const Variable& x, SourceLocation where = SourceLocation::current());
+// The entries of x where the bool mask is true: x: mask.shape + rest -> [count] + rest, in
+// row-major order (NumPy's x[mask], tf.boolean_mask). The mask is computed at once.
+Variable BooleanMask(const Variable& x, const Variable& mask,
+                     SourceLocation where = SourceLocation::current());
 
 // ---- Random. What is drawn is fixed by the generator's state when the op is recorded. ----
 Variable Uniform(const Shape& shape, Generator& generator, double low = 0, double high = 1,

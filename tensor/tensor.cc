@@ -82,6 +82,32 @@ Tensor Tensor::Arange(double start, double stop, double step, DType dtype) {
   return result;
 }
 
+Tensor Tensor::Linspace(double start, double stop, int64_t count, DType dtype) {
+  if (count < 0 || !std::isfinite(start) || !std::isfinite(stop)) {
+    throw Error("linspace", absl::StrCat(count, " values from ", start, " to ", stop,
+                                         ": bounds must be finite, their number not negative"));
+  }
+  Tensor result = Empty({count}, dtype);
+  DispatchDType(dtype, [&]<class T>() {
+    T* elements = result.mutable_data<T>();
+    const double step = (stop - start) / static_cast<double>(std::max<int64_t>(count - 1, 1));
+    for (int64_t i = 0; i < count; ++i) {
+      // The end is exact, though count - 1 rounded steps need not be.
+      const bool last = i == count - 1 && count > 1;
+      elements[i] = ConvertElement<T>(last ? stop : start + static_cast<double>(i) * step);
+    }
+  });
+  return result;
+}
+
+Tensor Tensor::Eye(int64_t rows, int64_t columns, DType dtype) {
+  CheckedNumElements({rows, columns}, "eye");
+  Tensor result = Zeros({rows, columns}, dtype);
+  const int64_t length = std::min(rows, columns);
+  if (length > 0) result.WithGeometry({length}, {columns + 1}, 0).Fill(1);
+  return result;
+}
+
 template <class Element>
 Tensor Tensor::FromSpan(absl::Span<const Element> values, const Shape& shape) {
   CheckCount(values.size(), shape, "from_span");

@@ -31,6 +31,11 @@ class Tensor {
   static Tensor Ones(const Shape& shape, DType dtype = DType::kFloat32);
   // start, start + step, ... before stop. Throws on step 0 or a non-finite bound.
   static Tensor Arange(double start, double stop, double step = 1, DType dtype = DType::kInt64);
+  // `count` values, evenly apart, from start to stop, both included. Throws on a non-finite bound.
+  static Tensor Linspace(double start, double stop, int64_t count, DType dtype = DType::kFloat32);
+  // [rows, columns], 1 on the main diagonal, else 0; without `columns`: square.
+  static Tensor Eye(int64_t rows, DType dtype = DType::kFloat32) { return Eye(rows, rows, dtype); }
+  static Tensor Eye(int64_t rows, int64_t columns, DType dtype = DType::kFloat32);
   // Copies `values` (T an element type; std::vector<bool> too). Without a shape: rank 1.
   template <class T>
   static Tensor FromVector(const std::vector<T>& values);

@@ -176,6 +176,71 @@ void ScatterAddKernel(std::string_view op, const Tensor& x, const Tensor& indice
   });
 }
 
+void GatherAlongKernel(std::string_view op, const Tensor& x, const Tensor& indices, int axis,
+                       Tensor& y) {
+  const int64_t dim = x.shape()[axis];
+  const Indices checked(op, indices, dim);
+  if (y.size() == 0) return;
+  const Tensor source = x.Contiguous();
+  const int64_t count = y.shape()[axis], inner = Product(y.shape(), axis + 1, y.rank());
+  const int64_t rows = y.size() / inner, each = std::max<int64_t>(1, kTask / inner);
+  DispatchSize(x.dtype(), [&]<class T>() {
+    const T* from = reinterpret_cast<const T*>(source.raw());
+    T* to = reinterpret_cast<T*>(y.raw());
+    ParallelFor(CeilDiv(rows, each), [&](int64_t task) {
+      const int64_t end = std::min(rows, (task + 1) * each);
+      for (int64_t row = task * each; row < end; ++row) {
+        const T* block = from + row / count * dim * inner;
+        const int64_t* at = checked.data() + row * inner;
+        for (int64_t j = 0; j < inner; ++j) to[row * inner + j] = block[at[j] * inner + j];
+      }
+    });
+  });
+}
+
+void ScatterAddAlongKernel(std::string_view op, const Tensor& x, const Tensor& indices, int axis,
+                           Tensor& y) {
+  const int64_t dim = y.shape()[axis];
+  const Indices checked(op, indices, dim);
+  if (y.size() == 0) return;
+  const Tensor source = x.Contiguous();
+  const int64_t count = x.shape()[axis], inner = Product(y.shape(), axis + 1, y.rank());
+  const int64_t outer = Product(y.shape(), 0, axis);
+  // Columns of one o that are added up together: their sums take at most kTask doubles, or one
+  // column's. Narrow blocks share a task.
+  const int64_t width = std::clamp<int64_t>(kTask / dim, 1, std::min(inner, kStrip));
+  const int64_t strips = CeilDiv(inner, width);
+  const int64_t each = std::max<int64_t>(1, kTask / ((dim + count) * width));
+  DispatchDType(x.dtype(), [&]<class T>() {
+    if constexpr (std::is_same_v<T, bool>) {
+      throw Error(op, "of bools: convert them to a number type first");
+    } else {
+      using A = Accumulator<T>;
+      const T* from = source.data<T>();
+      T* to = y.mutable_data<T>();
+      ParallelFor(CeilDiv(outer * strips, each), [&](int64_t task) {
+        std::vector<A> sums(dim * width);
+        const int64_t end = std::min(outer * strips, (task + 1) * each);
+        for (int64_t strip = task * each; strip < end; ++strip) {
+          const int64_t o = strip / strips, first = strip % strips * width;
+          const int64_t n = std::min(width, inner - first);
+          std::fill(sums.begin(), sums.end(), A{0});
+          for (int64_t i = 0; i < count; ++i) {
+            const int64_t row = (o * count + i) * inner + first;
+            for (int64_t j = 0; j < n; ++j) {
+              sums[checked.data()[row + j] * width + j] += static_cast<A>(from[row + j]);
+            }
+          }
+          for (int64_t k = 0; k < dim; ++k) {
+            T* row = to + (o * dim + k) * inner + first;
+            for (int64_t j = 0; j < n; ++j) row[j] = static_cast<T>(sums[k * width + j]);
+          }
+        }
+      });
+    }
+  });
+}
+
 void TakeAlongLastKernel(std::string_view op, const Tensor& x, const Tensor& indices, Tensor& y) {
   const int64_t dim = x.shape()[x.rank() - 1];
   const Indices checked(op, indices, dim);

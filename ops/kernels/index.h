@@ -1,4 +1,4 @@
-// Moving entries by index: the kernels of Gather, TakeAlongLast and their adjoints.
+// Moving entries by index: the kernels of Gather, GatherAlong, TakeAlongLast and their adjoints.
 //
 // Indices are int32 or int64. One that is out of range throws Error, which starts with [op] and
 // names the index, its position and the size. Results have the same bits for any number of threads.
@@ -17,6 +17,13 @@ void GatherKernel(std::string_view op, const Tensor& x, const Tensor& indices, i
 // (integers wrap); 0 where there is none. `axis`: that of k in y, and of the first index in x.
 void ScatterAddKernel(std::string_view op, const Tensor& x, const Tensor& indices, int axis,
                       Tensor& y);
+
+// y[o, i, j] = x[o, indices[o, i, j], j], where `axis` separates o from i and i from j.
+void GatherAlongKernel(std::string_view op, const Tensor& x, const Tensor& indices, int axis,
+                       Tensor& y);
+// y[o, k, j] = the sum of x[o, i, j] over the i with indices[o, i, j] = k, as ScatterAddKernel.
+void ScatterAddAlongKernel(std::string_view op, const Tensor& x, const Tensor& indices, int axis,
+                           Tensor& y);
 
 // y[r] = x[r, indices[r]] over all but the last axis of x.
 void TakeAlongLastKernel(std::string_view op, const Tensor& x, const Tensor& indices, Tensor& y);

@@ -106,6 +106,39 @@ Results SqueezeOne(Call& call) {
   return {Squeeze(call.x[0], axis)};
 }
 
+Results RollAny(Call& call) {
+  const int axis = static_cast<int>(call.random.Below(call.x[0].rank()));
+  const int64_t shift = call.random.Of({1, 1, 2, -1, 7});
+  Say(call, "Roll(x[0], ", shift, ", ", axis, ")");
+  return {Roll(call.x[0], shift, axis)};
+}
+
+Results PadAny(Call& call) {
+  const PadMode mode =
+      call.x[0].size() == 0
+          ? PadMode::kConstant
+          : call.random.Of({PadMode::kConstant, PadMode::kEdge, PadMode::kReflect, PadMode::kWrap});
+  std::vector<PadWidth> widths(call.x[0].rank());
+  std::vector<std::string> texts;
+  for (auto& [before, after] : widths) {
+    before = call.random.Below(3);
+    after = call.random.Below(3);
+    texts.push_back(absl::StrCat("{", before, ", ", after, "}"));
+  }
+  Say(call, "Pad(x[0], {", absl::StrJoin(texts, ", "), "}, {.mode = PadMode(",
+      static_cast<int>(mode), ")})");
+  return {Pad(call.x[0], widths, {.mode = mode})};
+}
+bool CanBePadded(const ValueInfo& x) { return HasNumbersAlongAxes(x) && CanGrow(x); }
+
+Results DiagonalAny(Call& call) {
+  const int row_axis = static_cast<int>(call.random.Below(call.x[0].rank()));
+  const int column_axis = (row_axis + 1) % call.x[0].rank();
+  const int64_t offset = call.random.Of({0, 0, 1, -1});
+  Say(call, "Diagonal(x[0], ", offset, ", ", row_axis, ", ", column_axis, ")");
+  return {Diagonal(call.x[0], offset, row_axis, column_axis)};
+}
+
 // The same but for one axis.
 std::vector<Wanted> Continuation(Random& random, const ValueInfo& x) {
   Wanted wanted = Like(x, x.shape);
@@ -187,6 +220,14 @@ bool CanBeGathered(const ValueInfo& x) { return HasRealsAlongAxes(x) && x.rank()
 std::vector<Wanted> IndicesOfRows(Random&, const ValueInfo& x) {
   return {{.shape = {x.shape[0]}, .dtype = DType::kInt64, .low = 0, .high = 4}};
 }
+bool CanBeGatheredAlong(const ValueInfo& x) { return HasRealsAlongAxes(x) && x.size() < 3000; }
+
+// As many as there are entries, and one more, along the first axis.
+std::vector<Wanted> IndicesAlongFirst(Random&, const ValueInfo& x) {
+  Shape shape = x.shape;
+  const double last = static_cast<double>(shape[0]++ - 1);
+  return {{.shape = shape, .dtype = DType::kInt64, .low = 0, .high = last}};
+}
 std::vector<Wanted> IndicesAlongLast(Random&, const ValueInfo& x) {
   Shape shape = x.shape;
   shape.Remove(shape.rank() - 1);
@@ -251,6 +292,9 @@ const OpKind kViews[] = {
      true},
     {"narrow", 7, kSmooth, HasAxes, nullptr, NarrowAny, OpKind::Composite::kNo, true},
     {"flip", 3, kSmooth, HasAxes, nullptr, FlipAny, OpKind::Composite::kNo, true},
+    {"roll", 2, kSmooth, HasAxes, nullptr, RollAny, OpKind::Composite::kNo, true},
+    {"pad", 2, kSmooth, CanBePadded, nullptr, PadAny, OpKind::Composite::kNo, true},
+    {"diagonal", 1, kSmooth, HasTwoAxes, nullptr, DiagonalAny, OpKind::Composite::kNo, true},
     {"squeeze", 1, kSmooth, HasLengthOneAxis, nullptr, SqueezeOne, OpKind::Composite::kNo, true},
     {"concat", 4, kSmooth, HasAxes, Continuation, ConcatTwo, OpKind::Composite::kNo, true},
     {"stack", 1, kSmooth, CanGrow, Same, StackThree, OpKind::Composite::kNo, true},
@@ -259,6 +303,8 @@ const OpKind kViews[] = {
     {"gather", 2, kSmooth, CanBeGathered, Indices, GatherAny, OpKind::Composite::kNo, true},
     {"scatter_add", 1, kSmooth, HasRealsAlongAxes, IndicesOfRows,
      WENGERT_RECORDS(ScatterAdd(x[0], x[1], 5))},
+    {"gather_along", 2, kSmooth, CanBeGatheredAlong, IndicesAlongFirst,
+     WENGERT_RECORDS(GatherAlong(x[0], x[1], 0)), OpKind::Composite::kNo, true},
     {"take_along_last", 2, kSmooth, HasRealsAlongAxes, IndicesAlongLast,
      WENGERT_RECORDS(TakeAlongLast(x[0], x[1]))},
 };

@@ -113,6 +113,35 @@ TEST(TensorTest, Arange) {
             "[arange] start 0, stop 1e+300, step 1e-300: more than 2^62 elements");
 }
 
+TEST(TensorTest, Linspace) {
+  EXPECT_THAT(Tensor::Linspace(0, 1, 5).ToVector<float>(), ElementsAre(0, 0.25, 0.5, 0.75, 1));
+  EXPECT_EQ(Tensor::Linspace(0, 1, 5).dtype(), DType::kFloat32);
+  EXPECT_THAT(Tensor::Linspace(3, -3, 3, DType::kInt64).ToVector<int64_t>(), ElementsAre(3, 0, -3));
+  EXPECT_THAT(Tensor::Linspace(7, 9, 1).ToVector<float>(), ElementsAre(7));
+  EXPECT_THAT(Tensor::Linspace(7, 9, 0).ToVector<float>(), IsEmpty());
+  // Both ends exactly, though neither is a multiple of the step.
+  const std::vector<double> tenths =
+      Tensor::Linspace(0.1, 0.7, 8, DType::kFloat64).ToVector<double>();
+  EXPECT_EQ(tenths.front(), 0.1);
+  EXPECT_EQ(tenths.back(), 0.7);
+  EXPECT_THAT(Tensor::Linspace(0, 10, 11, DType::kInt32).ToVector<int>(),
+              ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
+  EXPECT_EQ(ThrownMessage([] { Tensor::Linspace(0, 1, -1); }),
+            "[linspace] -1 values from 0 to 1: bounds must be finite, their number not negative");
+  EXPECT_THAT(ThrownMessage([] { Tensor::Linspace(0, kInfinity, 3); }),
+              HasSubstr("3 values from 0 to inf"));
+}
+
+TEST(TensorTest, Eye) {
+  EXPECT_THAT(Tensor::Eye(2).ToVector<float>(), ElementsAre(1, 0, 0, 1));
+  EXPECT_THAT(Tensor::Eye(2, 3, DType::kInt32).ToVector<int>(), ElementsAre(1, 0, 0, 0, 1, 0));
+  EXPECT_THAT(Tensor::Eye(3, 2, DType::kBool).ToVector<int>(), ElementsAre(1, 0, 0, 1, 0, 0));
+  EXPECT_EQ(Tensor::Eye(0).shape(), Shape({0, 0}));
+  EXPECT_EQ(Tensor::Eye(0, 4).shape(), Shape({0, 4}));
+  EXPECT_EQ(Tensor::Eye(3, 0).shape(), Shape({3, 0}));
+  EXPECT_THAT(ThrownMessage([] { Tensor::Eye(-1); }), HasSubstr("[eye]"));
+}
+
 template <class T>
 void ExpectRoundTrip(const std::vector<T>& values) {
   const Tensor t = Tensor::FromVector(values);

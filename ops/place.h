@@ -1,0 +1,24 @@
+// Where errors of composed functions point: at the line that called them.
+#ifndef WENGERT_OPS_PLACE_H_
+#define WENGERT_OPS_PLACE_H_
+
+#include "autograd/op.h"
+#include "ops/ops.h"
+
+namespace wengert::internal {
+
+// Returns f(). The ops that it records and the Errors that it throws name the line `where`, and the
+// parameter among `inputs` if there is one.
+template <class F>
+auto Placed(VariableSpan inputs, SourceLocation where, F f) {
+  const WhereScope scope(where);
+  try {
+    return f();
+  } catch (Error& error) {
+    RethrowWithPlace(error, inputs, where);
+  }
+}
+
+}  // namespace wengert::internal
+
+#endif  // WENGERT_OPS_PLACE_H_
