@@ -42,6 +42,22 @@ Variable SoftmaxCrossEntropyRows(const Variable& logits, const Variable& targets
                                  LossReduction reduction = LossReduction::kMean,
                                  SourceLocation where = SourceLocation::current());
 
+struct CtcOptions {
+  // [N] integers: how many steps (1 to T) and how many labels (0 to S) each row has; undefined: T,
+  // S each. Nothing depends on what logits and labels hold past them.
+  Tensor input_lengths = {}, label_lengths = {};
+  int64_t blank = 0;
+  LossReduction reduction = LossReduction::kMean;  // over the rows, whatever their lengths
+};
+// Connectionist temporal classification (Graves et al. 2006): -log of the probability that the
+// classes drawn from softmax(logits) at each step, without repeats and then without blanks, read
+// as the labels. logits: [N, T, C] (log-probabilities are logits, too); labels: [N, S] integers of
+// 0 to C - 1 but the blank. Infinity, with gradient 0, for a row that cannot be aligned: one with
+// fewer steps than labels and pairs of equal neighbours. PyTorch's mean divides each row by its
+// number of labels first; this one does not.
+Variable CtcLoss(const Variable& logits, const Tensor& labels, const CtcOptions& options = {},
+                 SourceLocation where = SourceLocation::current());
+
 // ---- Of classes, from rows of probabilities p: [..., C]; a loss for each row ----
 // As in Keras: p is divided by its sum and clipped to [1e-7, 1 - 1e-7]. Beyond, the gradient is 0:
 // SoftmaxCrossEntropy is better where there are logits. A row that adds up to 0 gives NaN.
