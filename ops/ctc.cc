@@ -135,9 +135,12 @@ Variable CtcLoss(const Variable& logits, const Tensor& labels, const CtcOptions&
   start.Narrow(1, 2, 1).Fill(0);
   const auto step = [&](const Variable& read_t, const std::vector<Variable>& state) {
     const Variable& alpha = state[0];
-    const Variable ways[] = {Narrow(alpha, 1, 2, width), Narrow(alpha, 1, 1, width),
-                             Narrow(alpha, 1, 0, width) + alignment.skips};
-    const Variable next[] = {front, LogSumExp(Stack(ways), 0) + read_t};
+    const Variable stay = Narrow(alpha, 1, 2, width), advance = Narrow(alpha, 1, 1, width);
+    const Variable skip = Narrow(alpha, 1, 0, width) + alignment.skips;
+    // Their LogSumExp, element by element. The sum does not depend on `most`.
+    const Variable most = Maximum(Maximum(stay, advance), skip).Detach();
+    const Variable sum = Exp(stay - most) + Exp(advance - most) + Exp(skip - most);
+    const Variable next[] = {front, Log(sum) + most + read_t};
     return std::vector<Variable>{Concat(next, 1)};
   };
   const Variable alpha =

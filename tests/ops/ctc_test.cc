@@ -210,6 +210,19 @@ TEST(CtcLossTest, ExtremeAndInfiniteLogits) {
   }
 }
 
+TEST(CtcLossTest, IsAsGoodInFloat32OverManySteps) {
+  const Tensor x = Logits({1, 1000, 5}).To(DType::kFloat32);
+  Labels labels;
+  for (int64_t s = 0; s < 200; ++s) labels.push_back(1 + s * s % 4);
+  const Tensor given = Tensor::FromVector(labels, {1, 200});
+  const Variable a = DifferentiableLeaf(x), b = DifferentiableLeaf(x.To(DType::kFloat64));
+  const Variable loss_a = CtcLoss(a, given), loss_b = CtcLoss(b, given);
+  EXPECT_NEAR(loss_a.item<double>() / loss_b.item<double>(), 1, 1e-6);
+  const Doubles da = Grad(loss_a, a).value().ToVector<double>();
+  const Doubles db = Grad(loss_b, b).value().ToVector<double>();
+  for (size_t i = 0; i < da.size(); ++i) ASSERT_NEAR(da[i], db[i], 3e-6) << i;
+}
+
 TEST(CtcLossTest, NoRows) {
   const Tensor x = Tensor::Ones({0, 2, 3}), labels = Tensor::Zeros({0, 2}, DType::kInt64);
   EXPECT_EQ(CtcLoss(x, labels, {.reduction = LossReduction::kSum}).item<float>(), 0);
