@@ -1,10 +1,11 @@
-// Losses: means over the rows of a batch.
+// The cross entropies of a softmax. Those with the usual options are composites.
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "autograd/composite.h"
 #include "ops/kernels/softmax.h"
+#include "ops/loss_terms.h"
 #include "ops/ops.h"
 
 namespace wengert {
@@ -80,78 +81,119 @@ struct SoftmaxCrossEntropyRowsOp : CrossEntropyOp<SoftmaxCrossEntropyRowsOp> {
   }
 };
 
-[[noreturn]] void Throw(std::string_view op, std::string_view message, VariableSpan inputs,
-                        SourceLocation where) {
-  Error error(op, message);
-  internal::RethrowWithPlace(error, inputs, where);
-}
-
-Variable Real(const Variable& x, SourceLocation where) {
-  return IsFloating(x.dtype()) ? x : Cast(x, DType::kFloat32, where);
-}
-
-void CheckBatch(std::string_view op, const Variable& logits, SourceLocation where) {
+void CheckBatch(std::string_view op, const Variable& logits, LossReduction reduction,
+                SourceLocation where) {
   if (logits.rank() != 2) {
-    Throw(op, absl::StrCat("logits must be [N, classes], not ", ToString(logits.shape())),
-          {&logits, 1}, where);
+    internal::ThrowAt(op,
+                      absl::StrCat("logits must be [N, classes], not ", ToString(logits.shape())),
+                      logits, where);
   }
-  if (logits.size() == 0) {
-    Throw(op, absl::StrCat("the batch is empty: ", ToString(logits.shape())), {&logits, 1}, where);
+  internal::CheckRows(op, "logits", logits, reduction, where);
+}
+
+// The mean that a composite gives, or the sum.
+template <class C>
+Variable FusedLoss(const C& composite, VariableSpan inputs, LossReduction reduction,
+                   SourceLocation where) {
+  const Variable mean = ApplyComposite(composite, inputs, where)[0];
+  if (reduction == LossReduction::kMean) return mean;
+  const WhereScope scope(where);
+  return mean * static_cast<double>(inputs[0].dim(0));
+}
+
+// The composites have a mean over one row or more.
+bool HasFusedLoss(const Variable& logits, LossReduction reduction) {
+  return reduction != LossReduction::kNone && logits.size() > 0;
+}
+
+void CheckOptions(std::string_view op, const Variable& logits,
+                  const SoftmaxCrossEntropyOptions& options, SourceLocation where) {
+  const double smoothing = options.label_smoothing;
+  if (!(smoothing >= 0 && smoothing <= 1)) {
+    internal::ThrowAt(op, absl::StrCat("label_smoothing must be 0 to 1, not ", smoothing), logits,
+                      where);
   }
+  const Tensor& weights = options.class_weights;
+  if (weights.defined() && weights.shape() != Shape{logits.dim(1)}) {
+    internal::ThrowAt(op,
+                      absl::StrCat("class_weights must be [", logits.dim(1), "] for logits ",
+                                   ToString(logits.shape()), ", not ", ToString(weights.shape())),
+                      logits, where);
+  }
+}
+
+// All options, in ops.
+Variable GeneralLoss(Variable logits, Variable labels, const SoftmaxCrossEntropyOptions& options) {
+  Variable counts;
+  if (options.ignore_label) {
+    counts = NotEqual(labels, *options.ignore_label);
+    labels = Where(counts, labels, 0);
+    // Else NaN in a row that does not count would come back as 0 * NaN in the gradient.
+    logits = Where(Unsqueeze(counts, 1), logits, 0);
+  }
+  const Variable log_p = LogSoftmax(logits);
+  Variable losses = -TakeAlongLast(log_p, labels);
+  Variable weights, row_weights;
+  if (options.class_weights.defined()) {
+    weights = Cast(options.class_weights, logits.dtype());
+    row_weights = Gather(weights, labels);
+    losses = losses * row_weights;
+  }
+  if (const double smoothing = options.label_smoothing; smoothing > 0) {
+    const Variable parts = Sum(weights.defined() ? log_p * weights : log_p, 1);
+    losses = losses * (1 - smoothing) - parts * (smoothing / static_cast<double>(logits.dim(1)));
+  }
+  if (counts.defined()) {
+    losses = Where(counts, losses, 0);
+    row_weights =
+        row_weights.defined() ? Where(counts, row_weights, 0) : Cast(counts, logits.dtype());
+  }
+  if (options.reduction != LossReduction::kMean || !row_weights.defined()) {
+    return internal::Reduced(losses, options.reduction);
+  }
+  const Variable total = Sum(row_weights);
+  return Sum(losses) / Where(Equal(total, 0), 1, total);
 }
 
 }  // namespace
 
-Variable SoftmaxCrossEntropy(const Variable& logits, const Variable& labels, SourceLocation where) {
+Variable SoftmaxCrossEntropy(const Variable& logits, const Variable& labels,
+                             const SoftmaxCrossEntropyOptions& options, SourceLocation where) {
   constexpr std::string_view kName = SoftmaxCrossEntropyOp::kName;
-  CheckBatch(kName, logits, where);
-  if (labels.rank() != 1 || labels.dim(0) != logits.dim(0)) {
-    Throw(kName,
-          absl::StrCat("labels must be [", logits.dim(0), "] for logits ", ToString(logits.shape()),
-                       ", not ", ToString(labels.shape())),
-          {&logits, 1}, where);
-  }
-  if (IsFloating(labels.dtype()) || labels.dtype() == DType::kBool) {
-    Throw(kName,
-          absl::StrCat("labels must be integers, not ", std::string(Name(labels.dtype())),
-                       " (SoftmaxCrossEntropyRows takes probabilities)"),
-          {&logits, 1}, where);
-  }
+  CheckBatch(kName, logits, options.reduction, where);
   const Variable indices =
-      labels.dtype() == DType::kUInt8 ? Cast(labels, DType::kInt64, where) : labels;
-  const Variable inputs[] = {Real(logits, where), indices};
-  return ApplyComposite(SoftmaxCrossEntropyOp(), inputs, where)[0];
+      internal::CheckLabels(kName, "logits", logits, labels, "SoftmaxCrossEntropyRows", where);
+  CheckOptions(kName, logits, options, where);
+  const Variable x = internal::RealLoss(logits, where);
+  if (!HasFusedLoss(x, options.reduction) || options.class_weights.defined() ||
+      options.ignore_label) {
+    const WhereScope scope(where);
+    return GeneralLoss(x, indices, options);
+  }
+  if (const double smoothing = options.label_smoothing; smoothing > 0) {
+    const WhereScope scope(where);
+    const int64_t classes = x.dim(1);
+    const Variable targets = OneHot(indices, classes, x.dtype()) * (1 - smoothing) +
+                             smoothing / static_cast<double>(classes);
+    const Variable inputs[] = {x, targets};
+    return FusedLoss(SoftmaxCrossEntropyRowsOp(), inputs, options.reduction, where);
+  }
+  const Variable inputs[] = {x, indices};
+  return FusedLoss(SoftmaxCrossEntropyOp(), inputs, options.reduction, where);
 }
 
 Variable SoftmaxCrossEntropyRows(const Variable& logits, const Variable& targets,
-                                 SourceLocation where) {
+                                 LossReduction reduction, SourceLocation where) {
   constexpr std::string_view kName = SoftmaxCrossEntropyRowsOp::kName;
-  CheckBatch(kName, logits, where);
-  if (targets.shape() != logits.shape()) {
-    Throw(kName,
-          absl::StrCat("logits ", ToString(logits.shape()), " and targets ",
-                       ToString(targets.shape()), " differ"),
-          {&logits, 1}, where);
-  }
-  const DType dtype = Promote(Real(logits, where).dtype(), Real(targets, where).dtype());
-  const Variable inputs[] = {Cast(logits, dtype, where), Cast(targets, dtype, where)};
-  return ApplyComposite(SoftmaxCrossEntropyRowsOp(), inputs, where)[0];
-}
-
-Variable MeanSquaredError(const Variable& prediction, const Variable& target,
-                          SourceLocation where) {
-  if (prediction.shape() != target.shape()) {
-    Throw("mean_squared_error",
-          absl::StrCat("prediction ", ToString(prediction.shape()), " and target ",
-                       ToString(target.shape()), " differ"),
-          {&prediction, 1}, where);
-  }
-  if (prediction.size() == 0) {
-    Throw("mean_squared_error", absl::StrCat("the batch is empty: ", ToString(prediction.shape())),
-          {&prediction, 1}, where);
+  CheckBatch(kName, logits, reduction, where);
+  const auto [x, t] =
+      internal::CheckPair(kName, "logits", "targets", logits, targets, reduction, where);
+  if (HasFusedLoss(x, reduction)) {
+    const Variable inputs[] = {x, t};
+    return FusedLoss(SoftmaxCrossEntropyRowsOp(), inputs, reduction, where);
   }
   const WhereScope scope(where);
-  return Mean(Square(prediction - target));
+  return internal::Reduced(-Sum(t * LogSoftmax(x), 1), reduction);
 }
 
 }  // namespace wengert

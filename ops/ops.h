@@ -20,6 +20,7 @@
 #include "absl/functional/function_ref.h"
 #include "autograd/modes.h"
 #include "autograd/variable.h"
+#include "ops/losses.h"
 
 namespace wengert {
 
@@ -449,15 +450,7 @@ Variable Permutation(int64_t n, Generator& generator,
 // 1 - rate. Outside: x.
 Variable Dropout(const Variable& x, double rate, SourceLocation where = SourceLocation::current());
 
-// ---- Losses: scalars, means over the rows ----
-// -log softmax(logits)[label]; logits: [N, C], labels: [N] integers.
-Variable SoftmaxCrossEntropy(const Variable& logits, const Variable& labels,
-                             SourceLocation where = SourceLocation::current());
-// The same from rows of probabilities, [N, C] (one-hot rows, or soft ones).
-Variable SoftmaxCrossEntropyRows(const Variable& logits, const Variable& targets,
-                                 SourceLocation where = SourceLocation::current());
-Variable MeanSquaredError(const Variable& prediction, const Variable& target,
-                          SourceLocation where = SourceLocation::current());
+// ---- Losses: ops/losses.h ----
 
 // ---- Recurrence over time: x is [N, T, ...] and x_t, one step of it, [N, ...] ----
 struct ScanOptions {
