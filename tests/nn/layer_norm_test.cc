@@ -1,4 +1,4 @@
-// LayerNorm, Embedding, orthogonal weights, and Dense over more than two axes.
+// LayerNorm, Embedding, and Dense over more than two axes.
 #include <cmath>
 #include <string>
 #include <vector>
@@ -6,7 +6,6 @@
 #include "autograd/check_gradients.h"
 #include "autograd/grad.h"
 #include "gtest/gtest.h"
-#include "nn/initializers.h"
 #include "nn/layers.h"
 #include "nn/module.h"
 #include "ops/ops.h"
@@ -87,30 +86,6 @@ TEST(EmbeddingTest, RefusesWhatIsNoIndex) {
     ExpectHas(text, "reading words/weight");
   }
   ExpectHas(of(Tensor::Ones({2})), "float32");
-}
-
-TEST(OrthogonalTest, RowsOrColumnsAreOrthonormal) {
-  Generator rng(1);
-  for (const auto& [rows, columns] :
-       {std::pair{5, 5}, {64, 64}, {3, 40}, {40, 3}, {1, 7}, {7, 1}}) {
-    const Variable q = nn::Orthogonal({rows, columns}, rng);
-    EXPECT_EQ(q.shape(), Shape({rows, columns}));
-    EXPECT_EQ(q.dtype(), DType::kFloat32);
-    const Tensor product =
-        (rows <= columns ? MatMul(q, Transpose(q)) : MatMul(Transpose(q), q)).value();
-    for (int64_t i = 0; i < product.dim(0); ++i) {
-      for (int64_t j = 0; j < product.dim(0); ++j) {
-        EXPECT_NEAR(product.at<float>({i, j}), i == j ? 1 : 0, 1e-6) << rows << " x " << columns;
-      }
-    }
-  }
-  EXPECT_FALSE(BitwiseEqual(nn::Orthogonal({3, 3}, rng), nn::Orthogonal({3, 3}, rng)));
-  Generator a(2), b(2);
-  EXPECT_TRUE(BitwiseEqual(nn::Orthogonal({3, 4}, a), nn::Orthogonal({3, 4}, b)));
-  EXPECT_EQ(ThrownMessage([&] {
-              nn::Orthogonal({2, 3, 4}, rng);
-            }),
-            "[initializer] an orthogonal weight has rank 2, not [2,3,4]");
 }
 
 TEST(DenseTest, MapsEveryStepOfASequence) {
