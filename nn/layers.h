@@ -78,53 +78,6 @@ struct Flatten {
   Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const;
 };
 
-// x: [..., size] -> the same: each row less its mean, divided by its standard deviation (biased,
-// epsilon under the root), times weight, plus bias (Ba et al. 2016).
-struct LayerNorm {
-  struct Options {
-    int64_t size;
-    double epsilon = 1e-5;
-    bool use_bias = true;
-  };
-  Parameter weight;  // [size], ones at first
-  Parameter bias;    // [size], zeros
-  double epsilon = 0;
-
-  LayerNorm() = default;  // unset
-  explicit LayerNorm(const Options& options);
-  Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const;
-  template <class V>
-  void Visit(V&& v) {
-    v("weight", weight), v("bias", bias);
-  }
-};
-
-// x: [..., size] of rank 2 or more -> the same: each of the `size` features less its mean, divided
-// by its standard deviation (biased, epsilon under the root), times weight, plus bias (Ioffe and
-// Szegedy 2015). In a TrainingScope mean and variance are those over all axes of x but the last,
-// and move the running ones: running = momentum * running + (1 - momentum) * batch, as in Keras,
-// with the biased variance. Outside they are the running ones.
-struct BatchNorm {
-  struct Options {
-    int64_t size;
-    double momentum = 0.99;
-    double epsilon = 1e-3;
-    bool use_bias = true;
-  };
-  Parameter weight;                          // [size], ones at first
-  Parameter bias;                            // [size], zeros
-  Parameter running_mean, running_variance;  // [size], untrained, zeros and ones
-  double momentum, epsilon;
-
-  explicit BatchNorm(const Options& options);
-  Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const;
-  template <class V>
-  void Visit(V&& v) {
-    v("weight", weight), v("bias", bias);
-    v("running_mean", running_mean), v("running_variance", running_variance);
-  }
-};
-
 // indices: integers [...] below `count` -> [..., size], the rows of weight that they name.
 struct Embedding {
   struct Options {

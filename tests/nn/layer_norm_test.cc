@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "nn/layers.h"
 #include "nn/module.h"
+#include "nn/normalization.h"
 #include "ops/ops.h"
 #include "tests/nn/in_float64.h"
 #include "tests/tensor/thrown_message.h"
