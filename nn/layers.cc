@@ -1,10 +1,11 @@
 #include "nn/layers.h"
 
+#include <cmath>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "autograd/modes.h"
+#include "autograd/op.h"
 
 namespace wengert::nn {
 
@@ -56,14 +57,70 @@ Variable Flatten::operator()(const Variable& x, SourceLocation where) const {
   return Reshape(x, {x.shape()[0], rest}, where);
 }
 
-Embedding::Embedding(const Options& options, Generator& generator) {
+Variable Unflatten::operator()(const Variable& x, SourceLocation where) const {
+  if (x.rank() == 0) {
+    Error error("unflatten", "x is [], not [N, ...]");
+    internal::RethrowWithPlace(error, {&x, 1}, where);
+  }
+  Shape unflattened = shape;
+  unflattened.Insert(0, x.shape()[0]);
+  return Reshape(x, unflattened, where);
+}
+
+Variable Activation::operator()(const Variable& x, SourceLocation where) const {
+  const WhereScope scope(where);
+  if (!function) {
+    Error error("activation", "no function was given");
+    internal::RethrowWithPlace(error, {&x, 1}, where);
+  }
+  return function(x);
+}
+
+Embedding::Embedding(const Options& options, Generator& generator)
+    : padding_index(options.padding_index) {
   CheckPositive("embedding", {{"count", options.count}, {"size", options.size}});
+  if (padding_index && (*padding_index < 0 || *padding_index >= options.count)) {
+    throw Error("embedding", absl::StrCat("padding_index = ", *padding_index,
+                                          ", but must be in [0, ", options.count, ")"));
+  }
   constexpr double kLimit = 0.05;
   weight = Parameter(Uniform({options.count, options.size}, generator, -kLimit, kLimit).value());
 }
 
 Variable Embedding::operator()(const Variable& indices, SourceLocation where) const {
-  return Gather(weight, indices, 0, where);
+  const WhereScope scope(where);
+  const Variable rows = Gather(weight, indices);
+  if (!padding_index) return rows;
+  return Where(Unsqueeze(NotEqual(indices, *padding_index), -1), rows, 0);
+}
+
+Variable SpatialDropout::operator()(const Variable& x, SourceLocation where) const {
+  const WhereScope scope(where);
+  if (x.rank() < 3) {
+    Error error("spatial_dropout",
+                absl::StrCat("x is ", ToString(x.shape()), ", not [N, ..., C] of rank 3 or more"));
+    internal::RethrowWithPlace(error, {&x, 1}, where);
+  }
+  Shape channels = x.shape();
+  for (int i = 1; i < x.rank() - 1; ++i) channels[i] = 1;
+  const DType dtype = IsFloating(x.dtype()) ? x.dtype() : DType::kFloat32;
+  const Variable factors = wengert::Dropout(Tensor::Ones(channels, dtype), rate);
+  return rate == 0 || !TrainingScope::active() ? x : x * factors;
+}
+
+Variable AlphaDropout::operator()(const Variable& x, SourceLocation where) const {
+  const WhereScope scope(where);
+  if (!(rate >= 0 && rate < 1)) {
+    Error error("alpha_dropout", absl::StrCat("rate must be in [0, 1): ", rate));
+    internal::RethrowWithPlace(error, {&x, 1}, where);
+  }
+  if (rate == 0 || !TrainingScope::active()) return x;
+  // -lambda alpha of selu, whose mean 0 and variance 1 are a fixed point (appendix A.1).
+  constexpr double kLimit = -1.0507009873554805 * 1.6732632423543772;
+  const double q = 1 - rate;
+  const double a = 1 / std::sqrt(q + kLimit * kLimit * q * rate);
+  const Variable kept = Bernoulli(x.shape(), TrainingScope::generator(), q, DType::kBool);
+  return Where(kept, x, kLimit) * a - a * rate * kLimit;
 }
 
 }  // namespace wengert::nn

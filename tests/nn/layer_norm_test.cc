@@ -72,6 +72,29 @@ TEST(EmbeddingTest, LooksUpRowsAndGivesTheirGradientsBack) {
   EXPECT_EQ(Values(gradient), (std::vector<float>{3, 4, 7, 8, 0, 0, 6, 8}));
 }
 
+TEST(EmbeddingTest, PaddingIsZeroAndLearnsNothing) {
+  Generator rng(1);
+  nn::Embedding embedding({.count = 3, .size = 2, .padding_index = 0}, rng);
+  embedding.weight.Set(Tensor::FromVector<float>({7, 7, 1, 2, 3, 4}, {3, 2}));
+  for (const Tensor& indices : {Tensor::FromVector<int64_t>({2, 0, 1, 0}, {2, 2}),
+                                Tensor::FromVector<int32_t>({2, 0, 1, 0}, {2, 2})}) {
+    const Variable y = embedding(indices);
+    EXPECT_EQ(y.shape(), Shape({2, 2, 2}));
+    EXPECT_EQ(Values(y), (std::vector<float>{3, 4, 0, 0, 1, 2, 0, 0}));
+    EXPECT_EQ(Values(Grad(Sum(y), embedding.weight)), (std::vector<float>{0, 0, 1, 1, 1, 1}));
+  }
+  EXPECT_EQ(Values(embedding(Tensor::FromVector<int64_t>({0}).Reshape({}))),
+            (std::vector<float>{0, 0}));
+  nn::Embedding in_float64 = InFloat64(embedding);
+  const Variable indices = Tensor::FromVector<int64_t>({0, 1, 2, 1, 0});
+  const GradientReport report = CheckGradients([&] { return Square(in_float64(indices)); },
+                                               std::vector<Parameter>{in_float64.weight});
+  EXPECT_TRUE(report.ok) << report.text;
+  EXPECT_EQ(ThrownMessage([&] { nn::Embedding({.count = 3, .size = 2, .padding_index = 3}, rng); }),
+            "[embedding] padding_index = 3, but must be in [0, 3)");
+  EXPECT_NE(ThrownMessage([&] { embedding(Tensor::FromVector<int64_t>({3})).value(); }), "");
+}
+
 TEST(EmbeddingTest, RefusesWhatIsNoIndex) {
   Generator rng(1);
   nn::Embedding embedding({.count = 4, .size = 2}, rng);

@@ -112,6 +112,35 @@ TEST(FlattenTest, KeepsTheFirstAxis) {
   EXPECT_EQ(Values(flatten(Range({1, 2, 2}))), (std::vector<float>{0, 1, 2, 3}));
 }
 
+TEST(UnflattenTest, GivesTheRestItsShape) {
+  const nn::Unflatten unflatten{{2, 3}};
+  const Tensor x = Range({2, 6});
+  EXPECT_EQ(unflatten(x).shape(), Shape({2, 2, 3}));
+  EXPECT_EQ(Values(unflatten(x)), Values(x));
+  EXPECT_EQ(unflatten(Tensor::Ones({0, 6})).shape(), Shape({0, 2, 3}));
+  EXPECT_EQ((nn::Unflatten{{-1, 3}}(Tensor::Ones({5, 2, 6})).shape()), Shape({5, 4, 3}));
+  EXPECT_EQ(nn::Unflatten{}(Tensor::Ones({5, 1})).shape(), Shape({5}));
+  std::string text = ThrownMessage([&] { unflatten(Tensor::Ones({2, 5})); });
+  ExpectHas(text, "[2,5]");
+  ExpectHas(text, "[2,2,3]");
+  ExpectHas(text, Here(__LINE__ - 3));
+  text = ThrownMessage([&] { unflatten(Tensor::Ones({})); });
+  EXPECT_EQ(text, "[unflatten] x is [], not [N, ...] (" + Here(__LINE__ - 1) + ")");
+}
+
+TEST(ActivationTest, WrapsAFunctionThatMayChange) {
+  nn::Activation activation{Relu};
+  const Tensor x = Tensor::FromVector<float>({-2, 3}, {1, 2});
+  EXPECT_EQ(Values(activation(x)), (std::vector<float>{0, 3}));
+  activation = {[](const Variable& v) { return LeakyRelu(v, 0.5); }};
+  EXPECT_EQ(Values(nn::Sequential(activation, nn::Activation{Neg})(x)),
+            (std::vector<float>{1, -3}));
+  activation = {[](const Variable& v) { return Narrow(v, 1, 5, 1); }};
+  ExpectHas(ThrownMessage([&] { activation(x); }), Here(__LINE__));
+  EXPECT_EQ(ThrownMessage([&] { nn::Activation{}(x); }),
+            "[activation] no function was given (" + Here(__LINE__ - 1) + ")");
+}
+
 TEST(DropoutTest, DropsOnlyInTrainingAndKeepsTheMean) {
   const nn::Dropout dropout{.rate = 0.25};
   const Variable x = Tensor::Ones({100, 1000});
