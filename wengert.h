@@ -14,6 +14,7 @@
 #include "nn/attention.h"
 #include "nn/branches.h"
 #include "nn/gradient_clipping.h"
+#include "nn/gradient_norms.h"
 #include "nn/initializers.h"
 #include "nn/layers.h"
 #include "nn/module.h"

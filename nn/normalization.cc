@@ -102,7 +102,8 @@ BatchNorm::BatchNorm(const Options& o) : momentum(o.momentum), epsilon(o.epsilon
 
 Variable BatchNorm::operator()(const Variable& x, SourceLocation where) const {
   const WhereScope scope(where);
-  const bool training = TrainingScope::active();
+  // Frozen layers keep computing the same function: each batch's own statistics would change it.
+  const bool training = TrainingScope::active() && !running_mean.frozen();
   const int64_t size = running_mean.size();
   if (x.rank() < 2 || x.dim(-1) != size) {
     Refuse("batch_norm", x, absl::StrCat(", not [..., ", size, "]"), running_mean, where);

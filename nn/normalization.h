@@ -83,7 +83,8 @@ struct GroupNorm {
 // by its standard deviation (biased, epsilon under the root), times weight, plus bias (Ioffe and
 // Szegedy 2015). In a TrainingScope mean and variance are those over all axes of x but the last,
 // and move the running ones: running = momentum * running + (1 - momentum) * batch, as in Keras,
-// with the biased variance. Outside they are the running ones.
+// with the biased variance. Outside, and where the running ones are frozen, they are the running
+// ones.
 struct BatchNorm {
   struct Options {
     int64_t size;
