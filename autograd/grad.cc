@@ -371,7 +371,15 @@ ValueAndGradients ValueAndGrad(absl::FunctionRef<Variable()> f,
   const uint64_t first = thread_state.next_sequence;
   std::vector<Variable> leaves;
   leaves.reserve(parameters.size());
-  for (const Parameter& parameter : parameters) leaves.push_back(parameter.variable());
+  for (const Parameter& parameter : parameters) {
+    if (!parameter.trained()) {
+      throw Error("grad",
+                  absl::StrCat("parameter ", leaves.size(), ", ", Describe(parameter.variable()),
+                               ", is not trained: frozen, or a layer's state. "
+                               "Parameters(model) leaves such parameters out"));
+    }
+    leaves.push_back(parameter.variable());
+  }
   std::vector<Variable> results;
   StateUpdates updates;
   results.push_back(f());

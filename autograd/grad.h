@@ -40,7 +40,7 @@ struct ValueAndGradients {
 
 // Records f(), which gives a scalar loss, takes its gradients and computes all of it in one pass.
 // What is returned holds no tape: the graph is freed, and the parameters' buffers are free to be
-// updated in place.
+// updated in place. Throws Error naming a parameter that is untrained or frozen.
 ValueAndGradients ValueAndGrad(absl::FunctionRef<Variable()> f,
                                absl::Span<const Parameter> parameters);
 

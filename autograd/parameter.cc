@@ -19,8 +19,8 @@ Parameter Parameter::Untrained(Tensor initial) {
 }
 
 void Parameter::Bind(Tensor value) {
-  slot_->leaf = slot_->trained ? DifferentiableLeaf(std::move(value), slot_->name)
-                               : NamedConstant(std::move(value), slot_->name);
+  slot_->leaf = trained() ? DifferentiableLeaf(std::move(value), slot_->name)
+                          : NamedConstant(std::move(value), slot_->name);
 }
 
 const Parameter::Slot& Parameter::slot() const {
@@ -51,6 +51,13 @@ Variable Parameter::Take() {
   Variable value = variable();
   slot_->leaf = Variable();
   return value;
+}
+
+void Parameter::SetFrozen(bool frozen) {
+  if (this->frozen() == frozen) return;
+  Tensor value = this->value();
+  slot_->frozen = frozen;
+  Bind(std::move(value));
 }
 
 void Parameter::SetName(std::string name) {

@@ -22,8 +22,10 @@ class Parameter {
   static Parameter Untrained(Tensor initial);
 
   bool defined() const { return slot_ != nullptr; }
-  bool trained() const { return slot().trained; }
-  // The current value, as a leaf that gradients are taken with respect to; untrained: a constant.
+  // Whether gradients train it: it is neither Untrained nor frozen.
+  bool trained() const { return slot().trained && !slot().frozen; }
+  // The current value, as a leaf that gradients are taken with respect to; untrained or frozen: a
+  // constant.
   const Variable& variable() const;
   operator const Variable&() const { return variable(); }  // NOLINT(google-explicit-constructor)
   Tensor value() const { return variable().value(); }
@@ -33,6 +35,10 @@ class Parameter {
 
   // Replaces the value (same shape and dtype, else Error).
   void Set(const Variable& value);
+  // While it is frozen training leaves it alone: it is a constant, Parameters(model) leaves it out,
+  // and UpdateState does not move it. Set still does. See Freeze(model).
+  bool frozen() const { return slot().frozen; }
+  void SetFrozen(bool frozen);
   // Hands out the value and leaves the parameter empty until the next Set: so an update can reuse
   // the buffer. For optimizers.
   Variable Take();
@@ -49,6 +55,7 @@ class Parameter {
     Shape shape;
     DType dtype;
     bool trained;
+    bool frozen = false;
   };
   Parameter(Tensor initial, bool trained);
   const Slot& slot() const;

@@ -10,6 +10,7 @@ namespace wengert {
 using internal::thread_state;
 
 void UpdateState(const Parameter& state, const Variable& observed, NextState next) {
+  if (state.frozen()) return;
   Variable detached = observed.Detach();
   if (StateUpdates* updates = thread_state.state_updates) {
     updates->waiting_.push_back({state, std::move(detached), std::move(next)});

@@ -15,7 +15,7 @@ using NextState = std::function<Tensor(const Tensor& state, const Tensor& observ
 // state = next(state, value of observed), once: for layers, in a TrainingScope. No gradient flows
 // into it. Asked for while ValueAndGrad records, it happens after the step's values have been
 // computed, what was observed with them; inside a Checkpoint, with its first computation only.
-// Elsewhere it happens now. `state` is a Parameter::Untrained.
+// Elsewhere it happens now. `state` is a Parameter::Untrained; while it is frozen nothing happens.
 void UpdateState(const Parameter& state, const Variable& observed, NextState next);
 
 // While one lives, the updates that its thread asks for wait in it: for code that computes what

@@ -167,6 +167,12 @@ TEST(Concepts, ALayerIsAStruct) {
   EXPECT_EQ(named[2].name, "net/2/factor");
   EXPECT_EQ(ToString(named[0].parameter.shape()), "[4,8]");
   EXPECT_EQ(model(Tensor::Ones({5, 4})).shape(), (Shape{5, 8}));
+  // [freeze]
+  Freeze(std::get<0>(model.layers));                         // the Dense
+  const std::vector<Parameter> trained = Parameters(model);  // Scale's factor only
+  // [/freeze]
+  ASSERT_EQ(trained.size(), 1u);
+  EXPECT_EQ(trained[0].name(), "2/factor");
 }
 
 TEST(Concepts, Saving) {

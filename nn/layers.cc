@@ -1,13 +1,11 @@
 #include "nn/layers.h"
 
-#include <numeric>
+#include <cmath>
 #include <string>
 #include <utility>
 
-#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "autograd/op.h"
-#include "autograd/state_update.h"
 
 namespace wengert::nn {
 
@@ -59,77 +57,70 @@ Variable Flatten::operator()(const Variable& x, SourceLocation where) const {
   return Reshape(x, {x.shape()[0], rest}, where);
 }
 
-LayerNorm::LayerNorm(const Options& options) : epsilon(options.epsilon) {
-  CheckPositive("layer_norm", {{"size", options.size}});
-  weight = Parameter(Tensor::Ones({options.size}));
-  if (options.use_bias) bias = Parameter(Tensor::Zeros({options.size}));
+Variable Unflatten::operator()(const Variable& x, SourceLocation where) const {
+  if (x.rank() == 0) {
+    Error error("unflatten", "x is [], not [N, ...]");
+    internal::RethrowWithPlace(error, {&x, 1}, where);
+  }
+  Shape unflattened = shape;
+  unflattened.Insert(0, x.shape()[0]);
+  return Reshape(x, unflattened, where);
 }
 
-Variable LayerNorm::operator()(const Variable& x, SourceLocation where) const {
+Variable Activation::operator()(const Variable& x, SourceLocation where) const {
   const WhereScope scope(where);
-  const Variable centered = x - Mean(x, -1, kKeepDims);
-  const Variable variance = Mean(Square(centered), -1, kKeepDims);
-  const Variable y = centered * Rsqrt(variance + epsilon) * weight;
-  return bias.defined() ? y + bias : y;
+  if (!function) {
+    Error error("activation", "no function was given");
+    internal::RethrowWithPlace(error, {&x, 1}, where);
+  }
+  return function(x);
 }
 
-BatchNorm::BatchNorm(const Options& options)
-    : momentum(options.momentum), epsilon(options.epsilon) {
-  CheckPositive("batch_norm", {{"size", options.size}});
-  if (!(momentum >= 0 && momentum <= 1)) {
-    throw Error("batch_norm", absl::StrCat("momentum = ", momentum, ", but must be in [0, 1]"));
-  }
-  const Shape shape{options.size};
-  weight = Parameter(Tensor::Ones(shape));
-  if (options.use_bias) bias = Parameter(Tensor::Zeros(shape));
-  running_mean = Parameter::Untrained(Tensor::Zeros(shape));
-  running_variance = Parameter::Untrained(Tensor::Ones(shape));
-}
-
-Variable BatchNorm::operator()(const Variable& x, SourceLocation where) const {
-  const WhereScope scope(where);
-  const bool training = TrainingScope::active();
-  const int64_t size = weight.size();
-  std::string problem;
-  if (x.rank() < 2 || x.shape()[x.rank() - 1] != size) {
-    problem = absl::StrCat("x is ", ToString(x.shape()), ", not [..., ", size, "]");
-  } else if (training && x.size() == 0) {
-    problem = absl::StrCat("x is ", ToString(x.shape()), ": no rows to train on");
-  }
-  if (!problem.empty()) {
-    Error error("batch_norm", problem);
-    internal::RethrowWithPlace(error, {{x, weight}}, where);
-  }
-
-  Variable centered, variance;
-  if (training) {
-    absl::InlinedVector<int, 4> rows(x.rank() - 1);
-    std::iota(rows.begin(), rows.end(), 0);
-    const Axes axes(rows);
-    const auto [mean, of_batch] = Moments(x, axes);
-    centered = x - mean;
-    variance = of_batch;
-    const NextState next = [momentum = momentum](const Tensor& running, const Tensor& batch) {
-      return (Variable(running) * momentum + Variable(batch) * (1 - momentum)).value();
-    };
-    UpdateState(running_mean, mean, next);
-    UpdateState(running_variance, variance, next);
-  } else {
-    centered = x - running_mean;
-    variance = running_variance;
-  }
-  const Variable y = centered * (Rsqrt(variance + epsilon) * weight);
-  return bias.defined() ? y + bias : y;
-}
-
-Embedding::Embedding(const Options& options, Generator& generator) {
+Embedding::Embedding(const Options& options, Generator& generator)
+    : padding_index(options.padding_index) {
   CheckPositive("embedding", {{"count", options.count}, {"size", options.size}});
+  if (padding_index && (*padding_index < 0 || *padding_index >= options.count)) {
+    throw Error("embedding", absl::StrCat("padding_index = ", *padding_index,
+                                          ", but must be in [0, ", options.count, ")"));
+  }
   constexpr double kLimit = 0.05;
   weight = Parameter(Uniform({options.count, options.size}, generator, -kLimit, kLimit).value());
 }
 
 Variable Embedding::operator()(const Variable& indices, SourceLocation where) const {
-  return Gather(weight, indices, 0, where);
+  const WhereScope scope(where);
+  const Variable rows = Gather(weight, indices);
+  if (!padding_index) return rows;
+  return Where(Unsqueeze(NotEqual(indices, *padding_index), -1), rows, 0);
+}
+
+Variable SpatialDropout::operator()(const Variable& x, SourceLocation where) const {
+  const WhereScope scope(where);
+  if (x.rank() < 3) {
+    Error error("spatial_dropout",
+                absl::StrCat("x is ", ToString(x.shape()), ", not [N, ..., C] of rank 3 or more"));
+    internal::RethrowWithPlace(error, {&x, 1}, where);
+  }
+  Shape channels = x.shape();
+  for (int i = 1; i < x.rank() - 1; ++i) channels[i] = 1;
+  const DType dtype = IsFloating(x.dtype()) ? x.dtype() : DType::kFloat32;
+  const Variable factors = wengert::Dropout(Tensor::Ones(channels, dtype), rate);
+  return rate == 0 || !TrainingScope::active() ? x : x * factors;
+}
+
+Variable AlphaDropout::operator()(const Variable& x, SourceLocation where) const {
+  const WhereScope scope(where);
+  if (!(rate >= 0 && rate < 1)) {
+    Error error("alpha_dropout", absl::StrCat("rate must be in [0, 1): ", rate));
+    internal::RethrowWithPlace(error, {&x, 1}, where);
+  }
+  if (rate == 0 || !TrainingScope::active()) return x;
+  // -lambda alpha of selu, whose mean 0 and variance 1 are a fixed point (appendix A.1).
+  constexpr double kLimit = -1.0507009873554805 * 1.6732632423543772;
+  const double q = 1 - rate;
+  const double a = 1 / std::sqrt(q + kLimit * kLimit * q * rate);
+  const Variable kept = Bernoulli(x.shape(), TrainingScope::generator(), q, DType::kBool);
+  return Where(kept, x, kLimit) * a - a * rate * kLimit;
 }
 
 }  // namespace wengert::nn

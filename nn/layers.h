@@ -3,7 +3,9 @@
 #define WENGERT_NN_LAYERS_H_
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -77,60 +79,31 @@ struct AvgPool2d {
 struct Flatten {
   Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const;
 };
-
-// x: [..., size] -> the same: each row less its mean, divided by its standard deviation (biased,
-// epsilon under the root), times weight, plus bias (Ba et al. 2016).
-struct LayerNorm {
-  struct Options {
-    int64_t size;
-    double epsilon = 1e-5;
-    bool use_bias = true;
-  };
-  Parameter weight;  // [size], ones at first
-  Parameter bias;    // [size], zeros
-  double epsilon = 0;
-
-  LayerNorm() = default;  // unset
-  explicit LayerNorm(const Options& options);
+// x: [N, ...] -> [N] + shape, which holds as many elements; one dimension may be -1.
+struct Unflatten {
+  Shape shape;
   Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const;
-  template <class V>
-  void Visit(V&& v) {
-    v("weight", weight), v("bias", bias);
-  }
 };
 
-// x: [..., size] of rank 2 or more -> the same: each of the `size` features less its mean, divided
-// by its standard deviation (biased, epsilon under the root), times weight, plus bias (Ioffe and
-// Szegedy 2015). In a TrainingScope mean and variance are those over all axes of x but the last,
-// and move the running ones: running = momentum * running + (1 - momentum) * batch, as in Keras,
-// with the biased variance. Outside they are the running ones.
-struct BatchNorm {
-  struct Options {
-    int64_t size;
-    double momentum = 0.99;
-    double epsilon = 1e-3;
-    bool use_bias = true;
-  };
-  Parameter weight;                          // [size], ones at first
-  Parameter bias;                            // [size], zeros
-  Parameter running_mean, running_variance;  // [size], untrained, zeros and ones
-  double momentum, epsilon;
-
-  explicit BatchNorm(const Options& options);
+// A function as a layer, where a type is wanted: as a member, or to be chosen when the program
+// runs. Sequential takes the functions themselves.
+//
+//   nn::Activation activation{Relu};
+//   activation = {[](const Variable& x) { return LeakyRelu(x, 0.1); }};
+struct Activation {
+  std::function<Variable(const Variable&)> function;
   Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const;
-  template <class V>
-  void Visit(V&& v) {
-    v("weight", weight), v("bias", bias);
-    v("running_mean", running_mean), v("running_variance", running_variance);
-  }
 };
 
-// indices: integers [...] below `count` -> [..., size], the rows of weight that they name.
+// indices: integers [...] below `count` -> [..., size], the rows of weight that they name. Where an
+// index is `padding_index`, the result is 0 and nothing is learned.
 struct Embedding {
   struct Options {
     int64_t count, size;
+    std::optional<int64_t> padding_index = {};
   };
   Parameter weight;  // [count, size], Uniform in +-0.05 at first, as in Keras
+  std::optional<int64_t> padding_index;
 
   Embedding(const Options& options, Generator& generator);
   Variable operator()(const Variable& indices,
@@ -148,6 +121,22 @@ struct Dropout {
   Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const {
     return wengert::Dropout(x, rate, where);
   }
+};
+
+// The same, but of x: [N, ..., C] of rank 3 or more whole channels drop, at all positions of an
+// example (Tompson et al. 2015): neighbouring pixels or steps say too much of each other.
+struct SpatialDropout {
+  double rate = 0.5;
+  Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const;
+};
+
+// For self-normalizing networks (Klambauer et al. 2017, section 3, "New dropout technique"): in a
+// TrainingScope, with probability `rate` = 1 - q, an element becomes alpha' = -1.7581, the limit of
+// selu at -infinity; then all become a x + b, with a = (q + alpha'^2 q (1 - q))^(-1/2) and
+// b = -a (1 - q) alpha', so that mean 0 and variance 1 stay what they are. Outside: x.
+struct AlphaDropout {
+  double rate = 0.05;
+  Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const;
 };
 
 }  // namespace wengert::nn

@@ -48,12 +48,23 @@ class ParameterCollector {
   std::vector<NamedParameter>& found_;
 };
 
+template <class Model>
+concept HasVisit = requires(Model& model, ParameterCollector& v) {
+  model.Visit(v);
+};
+
+template <class Part>
+void SetFrozen(Part& part, bool frozen) {
+  std::vector<NamedParameter> found;
+  ParameterCollector("", found)("", part);
+  for (NamedParameter& named : found) named.parameter.SetFrozen(frozen);
+}
+
 }  // namespace internal
 
-// Every parameter with its path, also the untrained ones, in the order of Visit: what is saved and
-// loaded. A parameter that stands in several places
-// (tied weights) is listed once, under its first name. Stamps the paths on the parameters, so that
-// errors name them.
+// Every parameter with its path, also the untrained and the frozen ones, in the order of Visit:
+// what is saved and loaded. A parameter that stands in several places (tied weights) is listed
+// once, under its first name. Stamps the paths on the parameters, so that errors name them.
 template <class Model>
 std::vector<NamedParameter> NamedParameters(Model& model, std::string_view prefix = "") {
   std::vector<NamedParameter> all, unique;
@@ -69,7 +80,7 @@ std::vector<NamedParameter> NamedParameters(Model& model, std::string_view prefi
   return unique;
 }
 
-// Those of them that training changes by gradients, for an optimizer.
+// Those of them that training changes by gradients, for an optimizer: neither untrained nor frozen.
 template <class Model>
 std::vector<Parameter> Parameters(Model& model, std::string_view prefix = "") {
   std::vector<Parameter> parameters;
@@ -77,6 +88,19 @@ std::vector<Parameter> Parameters(Model& model, std::string_view prefix = "") {
     if (named.parameter.trained()) parameters.push_back(std::move(named.parameter));
   }
   return parameters;
+}
+
+// Takes all parameters of a model, a layer, a list of layers, or one Parameter, out of training and
+// back in: to train a new head on a trained network. What is frozen computes as it infers, so a
+// BatchNorm uses its running statistics, which stay as they are; no gradient is taken of it; and it
+// is saved and loaded. Make the optimizer from Parameters(model) afterwards.
+template <class Part>
+void Freeze(Part& part) {
+  internal::SetFrozen(part, true);
+}
+template <class Part>
+void Unfreeze(Part& part) {
+  internal::SetFrozen(part, false);
 }
 
 }  // namespace wengert

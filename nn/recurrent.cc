@@ -5,6 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "autograd/modes.h"
+#include "nn/initializers.h"
+#include "nn/layers.h"
 
 namespace wengert::nn {
 namespace {

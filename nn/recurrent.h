@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "autograd/parameter.h"
-#include "nn/layers.h"
+#include "nn/normalization.h"
 #include "ops/ops.h"
 
 namespace wengert::nn {

@@ -23,13 +23,6 @@ absl::Status Save(const std::vector<NamedParameter>& parameters, const std::stri
 // in the model float32[3,5]".
 absl::Status Load(const std::vector<NamedParameter>& parameters, const std::string& path);
 
-namespace internal {
-template <class Model>
-concept HasVisit = requires(Model& model, ParameterCollector& v) {
-  model.Visit(v);
-};
-}  // namespace internal
-
 // The same for anything that has Visit.
 template <internal::HasVisit Model>
 absl::Status Save(Model& model, const std::string& path, const SafetensorsMetadata& metadata = {}) {

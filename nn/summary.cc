@@ -107,7 +107,10 @@ ModelSummary SummarizeGraph(absl::FunctionRef<Variable(const Variable&)> forward
     }
     for (const Variable& v : node->inputs()) {
       const bool parameter = v.node()->leaf() && v.node()->attributes_as<LeafAttributes>().name;
-      if (parameter && counted.insert(v.node()).second) layer.parameters += v.size();
+      if (parameter && counted.insert(v.node()).second) {
+        layer.parameters += v.size();
+        if (v.requires_grad()) summary.trained_parameters += v.size();
+      }
     }
   }
   for (const LayerSummary& layer : summary.layers) {
@@ -133,6 +136,7 @@ std::string ModelSummary::ToString() const {
         Scaled(layer.flops), bytes(layer.activation_bytes));
   }
   row("total", "", "", Grouped(parameters), Scaled(flops), bytes(activation_bytes));
+  if (trained_parameters != parameters) row("trained", "", "", Grouped(trained_parameters), "", "");
   return table;
 }
 

@@ -24,6 +24,7 @@ struct LayerSummary {
 struct ModelSummary {
   std::vector<LayerSummary> layers;
   int64_t parameters = 0;
+  int64_t trained_parameters = 0;  // those of them that are neither untrained nor frozen
   double flops = 0;
   int64_t activation_bytes = 0;
 

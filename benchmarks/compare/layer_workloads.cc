@@ -11,6 +11,7 @@
 #include "nn/attention.h"
 #include "nn/layers.h"
 #include "nn/module.h"
+#include "nn/normalization.h"
 #include "ops/ops.h"
 
 namespace wengert {

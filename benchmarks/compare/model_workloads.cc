@@ -12,6 +12,7 @@
 #include "models/mnist_models.h"
 #include "nn/layers.h"
 #include "nn/module.h"
+#include "nn/normalization.h"
 #include "nn/optimizers.h"
 #include "nn/recurrent_layouts.h"
 #include "nn/train/fit.h"

@@ -112,7 +112,8 @@ TEST(ParameterTest, AnUnsetParameterIsAnError) {
   EXPECT_EQ(p.name(), "");
   for (const auto& f : std::vector<std::function<void()>>{
            [&] { p.value(); }, [&] { p.shape(); }, [&] { p + 1; }, [&] { p.Set(Of({1})); },
-           [&] { p.Take(); }, [&] { p.SetName("w"); }}) {
+           [&] { p.Take(); }, [&] { p.SetName("w"); }, [&] { p.SetFrozen(true); },
+           [&] { p.frozen(); }}) {
     EXPECT_EQ(ThrownMessage(f).substr(0, 11), "[parameter]") << ThrownMessage(f);
   }
   EXPECT_THROW(Parameter{Tensor()}, Error);
@@ -131,6 +132,33 @@ TEST(ParameterTest, CopiesShareOneValueAndName) {
   EXPECT_EQ(other.value().ToVector<double>(), (Doubles{1, 2}));
   // Tied weights: one gradient, the sum over both uses.
   EXPECT_EQ(Values(Grad(Sum(p * 2 + copy * 3), p)), (Doubles{5, 5}));
+}
+
+TEST(ParameterTest, AFrozenOneIsAConstantUntilItIsThawed) {
+  Parameter p(Of({1, 2}));
+  p.SetName("net/w");
+  const std::byte* address = p.value().raw();
+  const Variable old = p, before = Sum(p * p);
+  Parameter(p).SetFrozen(true);  // copies share this too
+  EXPECT_TRUE(p.frozen());
+  EXPECT_FALSE(p.trained());
+  EXPECT_FALSE((p * p).requires_grad());
+  EXPECT_EQ(p.value().raw(), address);
+  EXPECT_EQ(Values(Grad(before, old)), (Doubles{2, 4}));  // recorded before
+  p.Set(Of({3, 4}));
+  p.SetName("net/v");
+  EXPECT_EQ(Values(p * p), (Doubles{9, 16}));
+  EXPECT_FALSE(p.variable().requires_grad());
+  p.SetFrozen(false);
+  EXPECT_TRUE(p.trained());
+  EXPECT_EQ(p.name(), "net/v");
+  EXPECT_EQ(Values(Grad(Sum(p * p), p)), (Doubles{6, 8}));
+
+  Parameter state = Parameter::Untrained(Of({1}));
+  state.SetFrozen(true);
+  state.SetFrozen(false);
+  EXPECT_FALSE(state.trained());
+  EXPECT_FALSE(state.variable().requires_grad());
 }
 
 TEST(ParameterTest, NamesReachErrors) {

@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "nn/layers.h"
 #include "nn/module.h"
+#include "nn/normalization.h"
 #include "nn/optimizers.h"
 #include "nn/save.h"
 #include "nn/train/fit.h"

@@ -1,4 +1,4 @@
-// LayerNorm, Embedding, orthogonal weights, and Dense over more than two axes.
+// LayerNorm, Embedding, and Dense over more than two axes.
 #include <cmath>
 #include <string>
 #include <vector>
@@ -6,9 +6,9 @@
 #include "autograd/check_gradients.h"
 #include "autograd/grad.h"
 #include "gtest/gtest.h"
-#include "nn/initializers.h"
 #include "nn/layers.h"
 #include "nn/module.h"
+#include "nn/normalization.h"
 #include "ops/ops.h"
 #include "tests/nn/in_float64.h"
 #include "tests/tensor/thrown_message.h"
@@ -72,6 +72,29 @@ TEST(EmbeddingTest, LooksUpRowsAndGivesTheirGradientsBack) {
   EXPECT_EQ(Values(gradient), (std::vector<float>{3, 4, 7, 8, 0, 0, 6, 8}));
 }
 
+TEST(EmbeddingTest, PaddingIsZeroAndLearnsNothing) {
+  Generator rng(1);
+  nn::Embedding embedding({.count = 3, .size = 2, .padding_index = 0}, rng);
+  embedding.weight.Set(Tensor::FromVector<float>({7, 7, 1, 2, 3, 4}, {3, 2}));
+  for (const Tensor& indices : {Tensor::FromVector<int64_t>({2, 0, 1, 0}, {2, 2}),
+                                Tensor::FromVector<int32_t>({2, 0, 1, 0}, {2, 2})}) {
+    const Variable y = embedding(indices);
+    EXPECT_EQ(y.shape(), Shape({2, 2, 2}));
+    EXPECT_EQ(Values(y), (std::vector<float>{3, 4, 0, 0, 1, 2, 0, 0}));
+    EXPECT_EQ(Values(Grad(Sum(y), embedding.weight)), (std::vector<float>{0, 0, 1, 1, 1, 1}));
+  }
+  EXPECT_EQ(Values(embedding(Tensor::FromVector<int64_t>({0}).Reshape({}))),
+            (std::vector<float>{0, 0}));
+  nn::Embedding in_float64 = InFloat64(embedding);
+  const Variable indices = Tensor::FromVector<int64_t>({0, 1, 2, 1, 0});
+  const GradientReport report = CheckGradients([&] { return Square(in_float64(indices)); },
+                                               std::vector<Parameter>{in_float64.weight});
+  EXPECT_TRUE(report.ok) << report.text;
+  EXPECT_EQ(ThrownMessage([&] { nn::Embedding({.count = 3, .size = 2, .padding_index = 3}, rng); }),
+            "[embedding] padding_index = 3, but must be in [0, 3)");
+  EXPECT_NE(ThrownMessage([&] { embedding(Tensor::FromVector<int64_t>({3})).value(); }), "");
+}
+
 TEST(EmbeddingTest, RefusesWhatIsNoIndex) {
   Generator rng(1);
   nn::Embedding embedding({.count = 4, .size = 2}, rng);
@@ -87,30 +110,6 @@ TEST(EmbeddingTest, RefusesWhatIsNoIndex) {
     ExpectHas(text, "reading words/weight");
   }
   ExpectHas(of(Tensor::Ones({2})), "float32");
-}
-
-TEST(OrthogonalTest, RowsOrColumnsAreOrthonormal) {
-  Generator rng(1);
-  for (const auto& [rows, columns] :
-       {std::pair{5, 5}, {64, 64}, {3, 40}, {40, 3}, {1, 7}, {7, 1}}) {
-    const Variable q = nn::Orthogonal({rows, columns}, rng);
-    EXPECT_EQ(q.shape(), Shape({rows, columns}));
-    EXPECT_EQ(q.dtype(), DType::kFloat32);
-    const Tensor product =
-        (rows <= columns ? MatMul(q, Transpose(q)) : MatMul(Transpose(q), q)).value();
-    for (int64_t i = 0; i < product.dim(0); ++i) {
-      for (int64_t j = 0; j < product.dim(0); ++j) {
-        EXPECT_NEAR(product.at<float>({i, j}), i == j ? 1 : 0, 1e-6) << rows << " x " << columns;
-      }
-    }
-  }
-  EXPECT_FALSE(BitwiseEqual(nn::Orthogonal({3, 3}, rng), nn::Orthogonal({3, 3}, rng)));
-  Generator a(2), b(2);
-  EXPECT_TRUE(BitwiseEqual(nn::Orthogonal({3, 4}, a), nn::Orthogonal({3, 4}, b)));
-  EXPECT_EQ(ThrownMessage([&] {
-              nn::Orthogonal({2, 3, 4}, rng);
-            }),
-            "[initializer] an orthogonal weight has rank 2, not [2,3,4]");
 }
 
 TEST(DenseTest, MapsEveryStepOfASequence) {

@@ -1,8 +1,7 @@
-// Layers: shapes, values in closed form, parameter names, initial values, gradients of a small CNN,
-// and errors that name the caller's line and the layer.
+// Layers: shapes, values in closed form, parameter names, gradients of a small CNN, and errors that
+// name the caller's line and the layer.
 #include "nn/layers.h"
 
-#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -113,6 +112,35 @@ TEST(FlattenTest, KeepsTheFirstAxis) {
   EXPECT_EQ(Values(flatten(Range({1, 2, 2}))), (std::vector<float>{0, 1, 2, 3}));
 }
 
+TEST(UnflattenTest, GivesTheRestItsShape) {
+  const nn::Unflatten unflatten{{2, 3}};
+  const Tensor x = Range({2, 6});
+  EXPECT_EQ(unflatten(x).shape(), Shape({2, 2, 3}));
+  EXPECT_EQ(Values(unflatten(x)), Values(x));
+  EXPECT_EQ(unflatten(Tensor::Ones({0, 6})).shape(), Shape({0, 2, 3}));
+  EXPECT_EQ((nn::Unflatten{{-1, 3}}(Tensor::Ones({5, 2, 6})).shape()), Shape({5, 4, 3}));
+  EXPECT_EQ(nn::Unflatten{}(Tensor::Ones({5, 1})).shape(), Shape({5}));
+  std::string text = ThrownMessage([&] { unflatten(Tensor::Ones({2, 5})); });
+  ExpectHas(text, "[2,5]");
+  ExpectHas(text, "[2,2,3]");
+  ExpectHas(text, Here(__LINE__ - 3));
+  text = ThrownMessage([&] { unflatten(Tensor::Ones({})); });
+  EXPECT_EQ(text, "[unflatten] x is [], not [N, ...] (" + Here(__LINE__ - 1) + ")");
+}
+
+TEST(ActivationTest, WrapsAFunctionThatMayChange) {
+  nn::Activation activation{Relu};
+  const Tensor x = Tensor::FromVector<float>({-2, 3}, {1, 2});
+  EXPECT_EQ(Values(activation(x)), (std::vector<float>{0, 3}));
+  activation = {[](const Variable& v) { return LeakyRelu(v, 0.5); }};
+  EXPECT_EQ(Values(nn::Sequential(activation, nn::Activation{Neg})(x)),
+            (std::vector<float>{1, -3}));
+  activation = {[](const Variable& v) { return Narrow(v, 1, 5, 1); }};
+  ExpectHas(ThrownMessage([&] { activation(x); }), Here(__LINE__));
+  EXPECT_EQ(ThrownMessage([&] { nn::Activation{}(x); }),
+            "[activation] no function was given (" + Here(__LINE__ - 1) + ")");
+}
+
 TEST(DropoutTest, DropsOnlyInTrainingAndKeepsTheMean) {
   const nn::Dropout dropout{.rate = 0.25};
   const Variable x = Tensor::Ones({100, 1000});
@@ -202,64 +230,6 @@ TEST(NamedParametersTest, ACopiedModelSharesItsParameters) {
   EXPECT_EQ(Values(copy(Tensor::Ones({1, 1}))), (std::vector<float>{6}));
 }
 
-struct Moments {
-  double mean = 0, variance = 0, largest = 0;
-};
-Moments MomentsOf(const Tensor& t) {
-  Moments m;
-  const std::vector<double> values = t.ToVector<double>();
-  const double n = static_cast<double>(values.size());
-  for (const double v : values) m.mean += v / n;
-  for (const double v : values) {
-    m.variance += (v - m.mean) * (v - m.mean) / n;
-    m.largest = std::max(m.largest, std::abs(v));
-  }
-  return m;
-}
-
-TEST(InitializersTest, HaveTheirBoundsAndMoments) {
-  // A convolution's fans: 3 * 3 * 64 in, 3 * 3 * 32 out.
-  const Shape shape = {3, 3, 64, 32};
-  const double fan_in = 576, fan_out = 288;
-  EXPECT_EQ(nn::FansOf(shape).in, fan_in);
-  EXPECT_EQ(nn::FansOf(shape).out, fan_out);
-  EXPECT_EQ(nn::FansOf({5, 7}).in, 5);
-  EXPECT_EQ(nn::FansOf({5, 7}).out, 7);
-  Generator rng(3);
-  struct Row {
-    nn::Initializer initializer;
-    double variance, bound;
-  };
-  const Row rows[] = {
-      {&nn::GlorotUniform, 2 / (fan_in + fan_out), std::sqrt(6 / (fan_in + fan_out))},
-      {&nn::HeUniform, 2 / fan_in, std::sqrt(6 / fan_in)},
-      {&nn::HeNormal, 2 / fan_in, 0},
-  };
-  for (const Row& row : rows) {
-    const Moments m = MomentsOf(row.initializer(shape, rng));
-    const double n = 3 * 3 * 64 * 32;
-    EXPECT_NEAR(m.mean, 0, 5 * std::sqrt(row.variance / n));
-    EXPECT_NEAR(m.variance / row.variance, 1, 5 * std::sqrt(2 / n));
-    if (row.bound > 0) {
-      EXPECT_LE(m.largest, row.bound * (1 + 1e-6));
-      EXPECT_GT(m.largest, row.bound * 0.99);
-    } else {
-      EXPECT_GT(m.largest, 3 * std::sqrt(row.variance));  // tails, unlike a uniform
-    }
-  }
-  EXPECT_EQ(MomentsOf(nn::Zeros(shape, rng)).largest, 0);
-}
-
-TEST(InitializersTest, OneSeedGivesOneModelAndLayersDiffer) {
-  Generator a(7), b(7), c(8);
-  const nn::Dense::Options options = {.in = 20, .out = 30};
-  const nn::Dense first(options, a), same(options, b), other(options, c), next(options, a);
-  EXPECT_TRUE(BitwiseEqual(first.weight.value(), same.weight.value()));
-  EXPECT_FALSE(BitwiseEqual(first.weight.value(), other.weight.value()));
-  EXPECT_FALSE(BitwiseEqual(first.weight.value(), next.weight.value()));
-  EXPECT_EQ(MomentsOf(first.bias.value()).largest, 0);
-}
-
 struct SmallCnn {
   nn::Conv2d conv1, conv2;
   nn::Dense fc;
@@ -339,8 +309,6 @@ TEST(LayerErrorsTest, RefuseBadOptions) {
   ExpectHas(conv({.in = 3, .out = 3, .kernel = 3, .stride = 0}), "stride");
   ExpectHas(conv({.in = 3, .out = 3, .kernel = 3, .dilation = -1}), "dilation");
   ExpectHas(conv({.in = 3, .out = 3, .kernel = 9}), "[conv2d]");
-  ExpectHas(ThrownMessage([&] { nn::GlorotUniform({3}, rng); }),
-            "[initializer] a weight has rank 2 or more, not [3]");
   const TrainingScope training(rng);
   for (const double rate : {-0.1, 1.5, std::nan("")}) {
     const std::string text = ThrownMessage([&] { nn::Dropout{rate}(Tensor::Ones({2})); });
