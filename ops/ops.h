@@ -179,15 +179,18 @@ Variable MatMul(const Variable& a, const Variable& b,
 
 // ---- Convolution and pooling, channels last ----
 // kValid: no padding. kSame: the output has ceil(in / stride) rows; what padding is odd goes to the
-// end. Or explicit pixels.
+// end. kCausal (Conv1d alone): the same length, with all padding before the first step, so that no
+// output sees a later step. Or explicit pixels; of sequences, left and right count.
 struct Padding {
-  enum Mode { kValid, kSame, kExplicit };
+  enum Mode { kValid, kSame, kCausal, kExplicit };
   Mode mode = kValid;
   int64_t top = 0, left = 0, bottom = 0, right = 0;
 
   static Padding Valid() { return {}; }
   static Padding Same() { return {.mode = kSame}; }
+  static Padding Causal() { return {.mode = kCausal}; }
   static Padding Pixels(int64_t all) { return {kExplicit, all, all, all, all}; }
+  static Padding Steps(int64_t before, int64_t after) { return {kExplicit, 0, before, 0, after}; }
 };
 struct Conv2dOptions {
   int64_t stride = 1;
@@ -199,6 +202,34 @@ struct Conv2dOptions {
 // learning this is cross-correlation: the kernel is not flipped.
 Variable Conv2d(const Variable& x, const Variable& kernel, const Conv2dOptions& options = {},
                 SourceLocation where = SourceLocation::current());
+// x: [N, T, in], kernel: [k, in / groups, out] -> [N, T', out].
+Variable Conv1d(const Variable& x, const Variable& kernel, const Conv2dOptions& options = {},
+                SourceLocation where = SourceLocation::current());
+// Each channel by kernels of its own: x: [N, H, W, in], kernel: [kh, kw, in, multiplier] ->
+// [N, H', W', in multiplier]; channel c gives the channels from c multiplier on. groups stays 1.
+Variable DepthwiseConv2d(const Variable& x, const Variable& kernel,
+                         const Conv2dOptions& options = {},
+                         SourceLocation where = SourceLocation::current());
+
+struct ConvTransposeOptions {
+  int64_t stride = 1;
+  int64_t dilation = 1;
+  int64_t groups = 1;
+  Padding padding = {};        // what the convolution that is transposed has
+  int64_t output_padding = 0;  // below stride; explicit padding alone
+};
+// The adjoint of Conv2d: x: [N, H, W, in], kernel: [kh, kw, out / groups, in] -> [N, H', W', out].
+// Each pixel of x adds itself times the kernel at stride times its place. With the span
+// k = (kh - 1) dilation + 1, as in Keras, H' is H stride + max(k - stride, 0) if padding is valid
+// and H stride if it is the same; explicit, as in PyTorch:
+// (H - 1) stride + k - top - bottom + output_padding.
+Variable ConvTranspose2d(const Variable& x, const Variable& kernel,
+                         const ConvTransposeOptions& options = {},
+                         SourceLocation where = SourceLocation::current());
+// x: [N, T, in], kernel: [k, out / groups, in] -> [N, T', out].
+Variable ConvTranspose1d(const Variable& x, const Variable& kernel,
+                         const ConvTransposeOptions& options = {},
+                         SourceLocation where = SourceLocation::current());
 
 struct Pool2dOptions {
   int64_t window = 2;
