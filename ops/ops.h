@@ -242,6 +242,27 @@ Variable MaxPool2d(const Variable& x, const Pool2dOptions& options = {},
                    SourceLocation where = SourceLocation::current());
 Variable AvgPool2d(const Variable& x, const Pool2dOptions& options = {},
                    SourceLocation where = SourceLocation::current());
+// x: [N, T, C] -> [N, T', C].
+Variable MaxPool1d(const Variable& x, const Pool2dOptions& options = {},
+                   SourceLocation where = SourceLocation::current());
+Variable AvgPool1d(const Variable& x, const Pool2dOptions& options = {},
+                   SourceLocation where = SourceLocation::current());
+// x: [N, H, W, C] -> [N, height, width, C]: row i is of the input's rows floor(i H / height) to
+// ceil((i + 1) H / height), columns alike. The windows overlap where they do not divide.
+Variable AdaptiveMaxPool2d(const Variable& x, int64_t height, int64_t width,
+                           SourceLocation where = SourceLocation::current());
+Variable AdaptiveAvgPool2d(const Variable& x, int64_t height, int64_t width,
+                           SourceLocation where = SourceLocation::current());
+// Of whole images, [N, H, W, C] -> [N, C] ([N, 1, 1, C] if dims are kept), and whole sequences,
+// [N, T, C] -> [N, C] ([N, 1, C]).
+Variable GlobalMaxPool2d(const Variable& x, bool keep_dims = false,
+                         SourceLocation where = SourceLocation::current());
+Variable GlobalAvgPool2d(const Variable& x, bool keep_dims = false,
+                         SourceLocation where = SourceLocation::current());
+Variable GlobalMaxPool1d(const Variable& x, bool keep_dims = false,
+                         SourceLocation where = SourceLocation::current());
+Variable GlobalAvgPool1d(const Variable& x, bool keep_dims = false,
+                         SourceLocation where = SourceLocation::current());
 
 // ---- Indexing. An index out of range throws when it is computed. ----
 // The entries of x along `axis` that the int64 or int32 `indices` (any shape I) name:
