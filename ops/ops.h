@@ -177,7 +177,7 @@ Variable LogSoftmax(const Variable& x, int axis = -1,
 Variable MatMul(const Variable& a, const Variable& b,
                 SourceLocation where = SourceLocation::current());
 
-// ---- Convolution and pooling, channels last ----
+// ---- Convolution, pooling and resizing, channels last ----
 // kValid: no padding. kSame: the output has ceil(in / stride) rows; what padding is odd goes to the
 // end. kCausal (Conv1d alone): the same length, with all padding before the first step, so that no
 // output sees a later step. Or explicit pixels; of sequences, left and right count.
@@ -263,6 +263,16 @@ Variable GlobalMaxPool1d(const Variable& x, bool keep_dims = false,
                          SourceLocation where = SourceLocation::current());
 Variable GlobalAvgPool1d(const Variable& x, bool keep_dims = false,
                          SourceLocation where = SourceLocation::current());
+
+enum class Interpolation { kNearest, kBilinear };
+// x: [N, H, W, C] -> [N, height, width, C]. Pixels are squares with half-pixel centers, as in
+// TensorFlow, and in PyTorch without align_corners: output row i lies at (i + 1/2) H / height - 1/2
+// in x, columns alike. kNearest takes the nearest pixel, of two the latter, and keeps the dtype.
+// kBilinear weighs the two nearest rows and columns; the border repeats. Shrinking skips pixels:
+// there is no filter against aliasing.
+Variable Resize(const Variable& x, int64_t height, int64_t width,
+                Interpolation interpolation = Interpolation::kBilinear,
+                SourceLocation where = SourceLocation::current());
 
 // ---- Indexing. An index out of range throws when it is computed. ----
 // The entries of x along `axis` that the int64 or int32 `indices` (any shape I) name:
