@@ -33,6 +33,10 @@ double Flops(const Node& node) {
   if (node.op->name == "conv2d") {
     return 2 * size * static_cast<double>(in[1].size() / std::max<int64_t>(1, in[1].dim(-1)));
   }
+  if (node.op->name == "conv2d_input_gradient") {  // a transposed convolution
+    const int64_t reads = in[1].size() / std::max<int64_t>(1, in[1].dim(-1));
+    return 2 * static_cast<double>(in[0].size()) * static_cast<double>(reads);
+  }
   if (node.op->elementwise()) return size;
   double read = 0;  // reductions, pooling and the like: about one operation per element read
   for (const Variable& input : in) read = std::max(read, static_cast<double>(input.size()));

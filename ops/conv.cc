@@ -1,11 +1,11 @@
 // 2-d convolution, channels last: the forward op and its two gradients. Each is linear in each of
 // its inputs, and the rule of each is written with the other two, so every order exists.
+#include "ops/conv.h"
+
 #include <algorithm>
-#include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "autograd/op.h"
 #include "ops/kernels/convolution.h"
 #include "ops/ops.h"
@@ -16,6 +16,8 @@ namespace wengert {
 namespace {
 
 using Geometry = Conv2dGeometry;
+using internal::Convolve;
+using internal::ConvolveTransposed;
 
 // ---- float64: plain loops, for checks of gradients ----
 
@@ -103,10 +105,7 @@ void ConvolutionKernelGradient(const Geometry& g, const double* x, const double*
 
 // ---- The ops ----
 
-Variable InputGradient(const Geometry& g, const Variable& dy, const Variable& kernel);
 Variable KernelGradient(const Geometry& g, const Variable& x, const Variable& dy);
-Variable Convolve(const Geometry& g, const Variable& x, const Variable& kernel,
-                  SourceLocation where = SourceLocation::current());
 
 Shape InputShape(const Geometry& g) { return {g.batch, g.in_h, g.in_w, g.in_c}; }
 Shape OutputShape(const Geometry& g) { return {g.batch, g.out_h, g.out_w, g.out_c}; }
@@ -140,7 +139,7 @@ struct Conv2dOp : Op<Conv2dOp> {
             [&]<class T>(const T* x, const T* w, T* out) { Convolution(geometry, x, w, out); });
   }
   Gradients Vjp(VariableSpan x, const Variable&, const Variable& dy, Needs needs) const {
-    return {needs[0] ? InputGradient(geometry, dy, x[1]) : Variable(),
+    return {needs[0] ? ConvolveTransposed(geometry, dy, x[1]) : Variable(),
             needs[1] ? KernelGradient(geometry, x[0], dy) : Variable()};
   }
   static std::vector<OpCase> Cases();
@@ -184,90 +183,14 @@ struct Conv2dKernelGradientOp : Op<Conv2dKernelGradientOp> {
     });
   }
   Gradients Vjp(VariableSpan x, const Variable&, const Variable& ddw, Needs needs) const {
-    return {needs[0] ? InputGradient(geometry, x[1], ddw) : Variable(),
+    return {needs[0] ? ConvolveTransposed(geometry, x[1], ddw) : Variable(),
             needs[1] ? Convolve(geometry, x[0], ddw) : Variable()};
   }
   static std::vector<OpCase> Cases();
 };
 
-Variable InputGradient(const Geometry& g, const Variable& dy, const Variable& kernel) {
-  return Apply(Conv2dInputGradientOp{.geometry = g}, {dy, kernel});
-}
 Variable KernelGradient(const Geometry& g, const Variable& x, const Variable& dy) {
   return Apply(Conv2dKernelGradientOp{.geometry = g}, {x, dy});
-}
-Variable Convolve(const Geometry& g, const Variable& x, const Variable& kernel,
-                  SourceLocation where) {
-  return Apply(Conv2dOp{.geometry = g}, {x, kernel}, where);
-}
-
-// ---- Geometry ----
-
-// Beyond, window arithmetic could overflow; no tensor is that large.
-constexpr int64_t kMaxStep = int64_t{1} << 31;
-
-void CheckStep(const char* name, int64_t value, int64_t lowest) {
-  if (value < lowest || value > kMaxStep) {
-    throw Error("conv2d", absl::StrCat(name, " ", value, " is not in [", lowest, ", 2^31]"));
-  }
-}
-
-// One axis: the output's length, and the padding before and after. `span` is the dilated kernel's.
-void ResolveAxis(Padding::Mode mode, int64_t in, int64_t span, int64_t stride, int64_t& before,
-                 int64_t& after, int64_t& out) {
-  if (mode == Padding::kValid) before = after = 0;
-  if (mode == Padding::kSame) {
-    out = (in + stride - 1) / stride;
-    const int64_t total = std::max<int64_t>((out - 1) * stride + span - in, 0);
-    before = total / 2;
-    after = total - before;
-  } else {
-    out = (in + before + after - span) / stride + 1;
-  }
-}
-
-Geometry MakeGeometry(const Shape& x, const Shape& kernel, const Conv2dOptions& options) {
-  const auto fail = [](const auto&... parts) { throw Error("conv2d", absl::StrCat(parts...)); };
-  const Padding& padding = options.padding;
-  if (x.rank() != 4) fail("x ", ToString(x), " is not [N, H, W, C]");
-  if (kernel.rank() != 4) fail("kernel ", ToString(kernel), " is not [kh, kw, in / groups, out]");
-  CheckStep("stride", options.stride, 1);
-  CheckStep("dilation", options.dilation, 1);
-  CheckStep("groups", options.groups, 1);
-  for (const int64_t pixels : {padding.top, padding.left, padding.bottom, padding.right}) {
-    CheckStep("padding", pixels, 0);
-  }
-  CheckStep("kernel height", kernel[0], 1);
-  CheckStep("kernel width", kernel[1], 1);
-  if (x[3] != kernel[2] * options.groups) {
-    fail("x ", ToString(x), " has ", x[3], " channels, kernel ", ToString(kernel), " takes ",
-         kernel[2], " x ", options.groups, options.groups == 1 ? " group" : " groups");
-  }
-  if (kernel[3] % options.groups != 0) {
-    fail(options.groups, " groups do not divide the ", kernel[3], " outputs of kernel ",
-         ToString(kernel));
-  }
-
-  Geometry g{.batch = x[0], .in_h = x[1], .in_w = x[2], .in_c = x[3], .out_c = kernel[3]};
-  g.kernel_h = kernel[0], g.kernel_w = kernel[1];
-  g.stride_h = g.stride_w = options.stride;
-  g.dilation_h = g.dilation_w = options.dilation;
-  g.pad_top = padding.top, g.pad_left = padding.left;
-  g.pad_bottom = padding.bottom, g.pad_right = padding.right;
-  g.groups = options.groups;
-  const int64_t span_h = (g.kernel_h - 1) * g.dilation_h + 1;
-  const int64_t span_w = (g.kernel_w - 1) * g.dilation_w + 1;
-  ResolveAxis(padding.mode, g.in_h, span_h, g.stride_h, g.pad_top, g.pad_bottom, g.out_h);
-  ResolveAxis(padding.mode, g.in_w, span_w, g.stride_w, g.pad_left, g.pad_right, g.out_w);
-  const Shape padded{g.batch, g.in_h + g.pad_top + g.pad_bottom, g.in_w + g.pad_left + g.pad_right,
-                     g.in_c};
-  if (padding.mode != Padding::kSame && (span_h > padded[1] || span_w > padded[2])) {
-    fail("kernel ", ToString(kernel),
-         options.dilation > 1 ? absl::StrCat(" with dilation ", options.dilation) : "",
-         " larger than padded input ", ToString(padded));
-  }
-  CheckedNumElements(OutputShape(g), "conv2d");
-  return g;
 }
 
 // ---- Cases ----
@@ -311,12 +234,12 @@ std::vector<OpCase> MakeCases(Shape (*first)(const Geometry&), Shape (*second)(c
                               F f) {
   std::vector<OpCase> cases;
   for (const ShapeCase& c : ShapeCases()) {
-    const Geometry g = MakeGeometry(c.x, c.kernel, c.options);
+    const Geometry g = internal::ConvGeometry(Conv2dOp::kName, 2, c.x, c.kernel, c.options);
     cases.push_back(OpCase::Of(c.name, {{.shape = first(g)}, {.shape = second(g)}},
                                [g, f](VariableSpan x) { return f(g, x[0], x[1]); }));
   }
   const ShapeCase c = ShapeCases()[0];
-  const Geometry g = MakeGeometry(c.x, c.kernel, c.options);
+  const Geometry g = internal::ConvGeometry(Conv2dOp::kName, 2, c.x, c.kernel, c.options);
   // Fixed values without a pattern, multiples of 1/8.
   const auto bound = [](const Shape& shape) {
     std::vector<double> values(NumElements(shape));
@@ -333,14 +256,9 @@ std::vector<OpCase> MakeCases(Shape (*first)(const Geometry&), Shape (*second)(c
   return cases;
 }
 
-std::vector<OpCase> Conv2dOp::Cases() {
-  return MakeCases(&InputShape, &KernelShape,
-                   [](const Geometry& g, const Variable& x, const Variable& kernel) {
-                     return Convolve(g, x, kernel);
-                   });
-}
+std::vector<OpCase> Conv2dOp::Cases() { return MakeCases(&InputShape, &KernelShape, &Convolve); }
 std::vector<OpCase> Conv2dInputGradientOp::Cases() {
-  return MakeCases(&OutputShape, &KernelShape, &InputGradient);
+  return MakeCases(&OutputShape, &KernelShape, &ConvolveTransposed);
 }
 std::vector<OpCase> Conv2dKernelGradientOp::Cases() {
   return MakeCases(&InputShape, &OutputShape, &KernelGradient);
@@ -353,23 +271,13 @@ namespace internal {
 const Conv2dGeometry* AsConv2d(const Node& node) {
   return node.op == &kOpTable<Conv2dOp> ? &node.attributes_as<Conv2dOp>().geometry : nullptr;
 }
+
 Variable Convolve(const Conv2dGeometry& g, const Variable& x, const Variable& kernel) {
-  return wengert::Convolve(g, x, kernel);
+  return Apply(Conv2dOp{.geometry = g}, {x, kernel});
+}
+Variable ConvolveTransposed(const Conv2dGeometry& g, const Variable& dy, const Variable& kernel) {
+  return Apply(Conv2dInputGradientOp{.geometry = g}, {dy, kernel});
 }
 
 }  // namespace internal
-
-Variable Conv2d(const Variable& x, const Variable& kernel, const Conv2dOptions& options,
-                SourceLocation where) {
-  DType dtype = Promote(x.dtype(), kernel.dtype());
-  if (!IsFloating(dtype)) dtype = DType::kFloat32;
-  try {
-    const Geometry g = MakeGeometry(x.shape(), kernel.shape(), options);
-    return Convolve(g, Cast(x, dtype, where), Cast(kernel, dtype, where), where);
-  } catch (Error& error) {
-    const Variable inputs[] = {x, kernel};
-    internal::RethrowWithPlace(error, inputs, where);
-  }
-}
-
 }  // namespace wengert

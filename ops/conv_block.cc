@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "autograd/composite.h"
+#include "ops/conv.h"
 #include "ops/ops.h"
 #include "ops/patterns.h"
 

@@ -36,8 +36,6 @@ inline bool IsRow(const Node& node, Row row) {
          node.num_inputs == (node.op->row < kBinary ? 1 : 2);
 }
 
-Variable Convolve(const Conv2dGeometry& g, const Variable& x, const Variable& kernel);
-
 }  // namespace wengert::internal
 
 #endif  // WENGERT_OPS_PATTERNS_H_

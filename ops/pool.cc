@@ -1,12 +1,14 @@
-// 2-d pooling, channels last. Max-pooling leaves the winners' positions as a residual; given these,
-// its gradient and the picking of values at the winners are linear and adjoint to each other.
+// Pooling, channels last: of windows of images, and of sequences as images of one row. Max-pooling
+// leaves the winners' positions as a residual; given these, its gradient and the picking of values
+// at the winners are linear and adjoint to each other.
 #include "ops/kernels/pool.h"
 
 #include <algorithm>
-#include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
+#include "autograd/modes.h"
 #include "autograd/op.h"
 #include "ops/ops.h"
 #include "ops/patterns.h"
@@ -22,8 +24,8 @@ Shape OutputShape(const Geometry& g) { return {g.batch, g.out_h, g.out_w, g.chan
 // dx from the cotangent of the maxima, and the values at the winners: adjoint linear maps.
 Variable AddAtWinners(const Geometry& g, const Variable& dy, const Variable& winners);
 Variable PickWinners(const Geometry& g, const Variable& x, const Variable& winners);
-Variable MeanOfWindows(const Geometry& g, const Variable& x,
-                       SourceLocation where = SourceLocation::current());
+Variable Maxima(const Geometry& g, const Variable& x);
+Variable MeanOfWindows(const Geometry& g, const Variable& x);
 Variable MeanGradient(const Geometry& g, const Variable& dy);
 
 // x -> maxima; residual: winners
@@ -130,8 +132,11 @@ Variable AddAtWinners(const Geometry& g, const Variable& dy, const Variable& win
 Variable PickWinners(const Geometry& g, const Variable& x, const Variable& winners) {
   return Apply(MaxPool2dPickOp{.geometry = g}, {x, winners});
 }
-Variable MeanOfWindows(const Geometry& g, const Variable& x, SourceLocation where) {
-  return Apply(AvgPool2dOp{.geometry = g}, {x}, where);
+Variable Maxima(const Geometry& g, const Variable& x) {
+  return Apply(MaxPool2dOp{.geometry = g}, {x});
+}
+Variable MeanOfWindows(const Geometry& g, const Variable& x) {
+  return Apply(AvgPool2dOp{.geometry = g}, {x});
 }
 Variable MeanGradient(const Geometry& g, const Variable& dy) {
   return Apply(AvgPool2dGradientOp{.geometry = g}, {dy});
@@ -150,18 +155,24 @@ void ResolveAxis(Padding::Mode mode, int64_t in, int64_t window, int64_t stride,
   }
 }
 
-Geometry MakeGeometry(std::string_view op, const Shape& x, const Pool2dOptions& options) {
+constexpr int64_t kMaxStride = int64_t{1} << 31;
+
+// x: [N, H, W, C] with axes = 2, or [N, T, C] with axes = 1: images of one row.
+Geometry MakeGeometry(std::string_view op, int axes, const Shape& x, const Pool2dOptions& options) {
   const auto fail = [op](const auto&... parts) { throw Error(op, absl::StrCat(parts...)); };
-  constexpr int64_t kMaxStride = int64_t{1} << 31;
   const int64_t window = options.window;
   const int64_t stride = options.stride == 0 ? window : options.stride;
   Padding padding = options.padding;
+  if (padding.mode == Padding::kCausal) fail("causal padding is for conv1d alone");
   if (padding.mode == Padding::kValid) padding = {};
-  if (x.rank() != 4) fail("x ", ToString(x), " is not [N, H, W, C]");
+  if (x.rank() != axes + 2) {
+    fail("x ", ToString(x), axes == 2 ? " is not [N, H, W, C]" : " is not [N, T, C]");
+  }
   if (window < 1 || window > kMaxPoolWindow) {
     fail("window ", window, " is not in [1, ", kMaxPoolWindow, "]");
   }
   if (stride < 1 || stride > kMaxStride) fail("stride ", stride, " is not in [1, 2^31]");
+  Shape padded = x;
   if (padding.mode == Padding::kExplicit) {
     for (const int64_t pixels : {padding.top, padding.left, padding.bottom, padding.right}) {
       // Or else a window could be all padding, and have neither a maximum nor a mean.
@@ -169,31 +180,60 @@ Geometry MakeGeometry(std::string_view op, const Shape& x, const Pool2dOptions& 
         fail("padding ", pixels, " is not in [0, ", window - 1, "], for window ", window);
       }
     }
-    const Shape padded{x[0], x[1] + padding.top + padding.bottom,
-                       x[2] + padding.left + padding.right, x[3]};
-    if (window > padded[1] || window > padded[2]) {
-      fail("window ", window, " larger than padded input ", ToString(padded));
-    }
-  } else if (padding.mode == Padding::kValid && (window > x[1] || window > x[2])) {
-    fail("window ", window, " larger than padded input ", ToString(x));
+    if (axes == 2) padded[1] += padding.top + padding.bottom;
+    padded[axes] += padding.left + padding.right;
   }
-  Geometry g{.batch = x[0], .in_h = x[1], .in_w = x[2], .channels = x[3]};
+  if (padding.mode != Padding::kSame && (window > padded[1] || window > padded[axes])) {
+    fail("window ", window, " larger than padded input ", ToString(padded));
+  }
+  Geometry g{.batch = x[0],
+             .in_h = axes == 2 ? x[1] : 1,
+             .in_w = x[axes],
+             .channels = x[axes + 1],
+             .out_h = 1};
   g.window = window;
   g.stride = stride;
-  g.pad_top = padding.top;
+  if (axes == 2) {
+    g.pad_top = padding.top;
+    ResolveAxis(padding.mode, g.in_h, window, stride, g.pad_top, padding.bottom, g.out_h);
+  }
   g.pad_left = padding.left;
-  ResolveAxis(padding.mode, g.in_h, window, stride, g.pad_top, padding.bottom, g.out_h);
   ResolveAxis(padding.mode, g.in_w, window, stride, g.pad_left, padding.right, g.out_w);
   CheckedNumElements(OutputShape(g), op);
   return g;
 }
 
-// The geometry, and x in a floating dtype.
-std::pair<Geometry, Variable> Prepare(std::string_view op, const Variable& x,
-                                      const Pool2dOptions& options, SourceLocation where) {
+// The largest window of an adaptive axis: of so many outputs, in / out and a part of a pixel at
+// each end.
+int64_t LargestWindow(int64_t in, int64_t out) { return (in + out - 1) / out + (in % out != 0); }
+
+Geometry AdaptiveGeometry(std::string_view op, const Shape& x, int64_t height, int64_t width) {
+  const auto fail = [op](const auto&... parts) { throw Error(op, absl::StrCat(parts...)); };
+  if (x.rank() != 4) fail("x ", ToString(x), " is not [N, H, W, C]");
+  if (x[1] == 0 || x[2] == 0) fail("x ", ToString(x), " has no pixels");
+  for (const int64_t side : {height, width}) {
+    if (side < 1 || side > kMaxStride) {
+      fail("height ", height, " and width ", width, " are not in [1, 2^31]");
+    }
+  }
+  Geometry g{
+      .batch = x[0], .in_h = x[1], .in_w = x[2], .channels = x[3], .out_h = height, .out_w = width};
+  g.window = std::max(LargestWindow(x[1], height), LargestWindow(x[2], width));
+  g.stride = 0;
+  CheckedNumElements(OutputShape(g), op);
+  if (g.window > kMaxPoolWindow) {
+    fail("windows of up to ", g.window, " pixels a side, beyond ", kMaxPoolWindow, ": x ",
+         ToString(x), " to height ", height, " and width ", width);
+  }
+  return g;
+}
+
+// f(x) with x in a floating dtype. Errors name the caller's line.
+Variable Record(const Variable& x, SourceLocation where,
+                absl::FunctionRef<Variable(const Variable& x)> f) {
+  const WhereScope scope(where);
   try {
-    return {MakeGeometry(op, x.shape(), options),
-            IsFloating(x.dtype()) ? x : Cast(x, DType::kFloat32, where)};
+    return f(IsFloating(x.dtype()) ? x : Cast(x, DType::kFloat32, where));
   } catch (Error& error) {
     internal::RethrowWithPlace(error, {&x, 1}, where);
   }
@@ -205,6 +245,12 @@ struct PoolCase {
   const char* name;
   Shape x;
   Pool2dOptions options = {};
+  int64_t height = 0, width = 0;  // of an adaptive one's result
+
+  Geometry geometry() const {
+    return height ? AdaptiveGeometry("pool", x, height, width)
+                  : MakeGeometry("pool", x.rank() - 2, x, options);
+  }
 };
 
 std::vector<PoolCase> PoolCases() {
@@ -225,6 +271,12 @@ std::vector<PoolCase> PoolCases() {
       {"batch 0", {0, 4, 4, 2}},
       {"whole vectors of channels", {1, 3, 3, 17}, {.window = 2, .stride = 1}},
       {"large window, same", {1, 3, 4, 1}, {.window = 18, .stride = 2, .padding = same}},
+      {"steps", {2, 7, 3}, {.window = 3, .stride = 2}},
+      {"steps, same", {1, 6, 2}, {.window = 3, .stride = 1, .padding = same}},
+      {"adaptive, dividing", {2, 4, 6, 2}, {}, 2, 2},
+      {"adaptive, overlapping", {1, 5, 7, 2}, {}, 3, 2},
+      {"adaptive, larger than x", {1, 2, 3, 1}, {}, 5, 4},
+      {"adaptive, batch 0", {0, 3, 4, 2}, {}, 2, 3},
   };
 }
 
@@ -233,7 +285,7 @@ template <class F>
 std::vector<OpCase> MakeCases(Shape (*shape)(const Geometry&), bool linear, F f) {
   std::vector<OpCase> cases;
   for (const PoolCase& c : PoolCases()) {
-    const Geometry g = MakeGeometry("pool", c.x, c.options);
+    const Geometry g = c.geometry();
     cases.push_back(
         OpCase::Of(c.name, {{.shape = shape(g)}}, [g, f](VariableSpan x) { return f(g, x[0]); }));
     cases.back().linear = linear;
@@ -246,14 +298,10 @@ Variable SampleWinners(const Geometry& g) {
   const Shape shape = InputShape(g);
   std::vector<double> values(NumElements(shape));
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(i * 7 % 19);
-  return Output(Apply(MaxPool2dOp{.geometry = g}, {Tensor::FromVector(values, shape)}), 1);
+  return Output(Maxima(g, Tensor::FromVector(values, shape)), 1);
 }
 
-std::vector<OpCase> MaxPool2dOp::Cases() {
-  return MakeCases(&InputShape, false, [](const Geometry& g, const Variable& x) {
-    return Apply(MaxPool2dOp{.geometry = g}, {x});
-  });
-}
+std::vector<OpCase> MaxPool2dOp::Cases() { return MakeCases(&InputShape, false, &Maxima); }
 std::vector<OpCase> MaxPool2dGradientOp::Cases() {
   return MakeCases(&OutputShape, true, [](const Geometry& g, const Variable& dy) {
     return AddAtWinners(g, dy, SampleWinners(g));
@@ -264,10 +312,7 @@ std::vector<OpCase> MaxPool2dPickOp::Cases() {
     return PickWinners(g, x, SampleWinners(g));
   });
 }
-std::vector<OpCase> AvgPool2dOp::Cases() {
-  return MakeCases(&InputShape, true,
-                   [](const Geometry& g, const Variable& x) { return MeanOfWindows(g, x); });
-}
+std::vector<OpCase> AvgPool2dOp::Cases() { return MakeCases(&InputShape, true, &MeanOfWindows); }
 std::vector<OpCase> AvgPool2dGradientOp::Cases() {
   return MakeCases(&OutputShape, true, &MeanGradient);
 }
@@ -283,13 +328,38 @@ const Pool2dGeometry* AsMaxPool2d(const Node& node) {
 }  // namespace internal
 
 Variable MaxPool2d(const Variable& x, const Pool2dOptions& options, SourceLocation where) {
-  const auto [geometry, input] = Prepare(MaxPool2dOp::kName, x, options, where);
-  return Apply(MaxPool2dOp{.geometry = geometry}, {input}, where);
+  return Record(x, where, [&](const Variable& x) {
+    return Maxima(MakeGeometry("max_pool2d", 2, x.shape(), options), x);
+  });
+}
+Variable AvgPool2d(const Variable& x, const Pool2dOptions& options, SourceLocation where) {
+  return Record(x, where, [&](const Variable& x) {
+    return MeanOfWindows(MakeGeometry("avg_pool2d", 2, x.shape(), options), x);
+  });
 }
 
-Variable AvgPool2d(const Variable& x, const Pool2dOptions& options, SourceLocation where) {
-  const auto [geometry, input] = Prepare(AvgPool2dOp::kName, x, options, where);
-  return MeanOfWindows(geometry, input, where);
+Variable MaxPool1d(const Variable& x, const Pool2dOptions& options, SourceLocation where) {
+  return Record(x, where, [&](const Variable& x) {
+    const Geometry g = MakeGeometry("max_pool1d", 1, x.shape(), options);
+    return Squeeze(Maxima(g, Unsqueeze(x, 1)), 1);
+  });
+}
+Variable AvgPool1d(const Variable& x, const Pool2dOptions& options, SourceLocation where) {
+  return Record(x, where, [&](const Variable& x) {
+    const Geometry g = MakeGeometry("avg_pool1d", 1, x.shape(), options);
+    return Squeeze(MeanOfWindows(g, Unsqueeze(x, 1)), 1);
+  });
+}
+
+Variable AdaptiveMaxPool2d(const Variable& x, int64_t height, int64_t width, SourceLocation where) {
+  return Record(x, where, [&](const Variable& x) {
+    return Maxima(AdaptiveGeometry("adaptive_max_pool2d", x.shape(), height, width), x);
+  });
+}
+Variable AdaptiveAvgPool2d(const Variable& x, int64_t height, int64_t width, SourceLocation where) {
+  return Record(x, where, [&](const Variable& x) {
+    return MeanOfWindows(AdaptiveGeometry("adaptive_avg_pool2d", x.shape(), height, width), x);
+  });
 }
 
 }  // namespace wengert

@@ -26,22 +26,23 @@ struct Range {
   int64_t size() const { return end - begin; }
 };
 
-// One axis of the geometry: which real pixels each window covers, and which windows each pixel.
+// One axis of the geometry: where each window starts, which real pixels it covers, and which
+// windows cover each pixel.
 struct Axis {
   Axis(const Pool2dGeometry& g, int64_t in, int64_t out, int64_t pad)
-      : start(-pad), pixels(out), windows(in) {
+      : starts(out), pixels(out), windows(in, Range{0, 0}) {
     for (int64_t o = 0; o < out; ++o) {
-      const int64_t first = o * g.stride - pad;
-      pixels[o] = {std::max<int64_t>(first, 0), std::min(first + g.window, in)};
-    }
-    for (int64_t i = 0; i < in; ++i) {
-      const int64_t last_uncovering = i + pad - g.window;  // a start from which i is out of reach
-      windows[i] = {last_uncovering < 0 ? 0 : last_uncovering / g.stride + 1,
-                    std::min((i + pad) / g.stride + 1, out)};
+      const bool adaptive = g.stride == 0;
+      starts[o] = adaptive ? o * in / out : o * g.stride - pad;
+      const int64_t end = adaptive ? ((o + 1) * in + out - 1) / out : starts[o] + g.window;
+      pixels[o] = {std::max<int64_t>(starts[o], 0), std::min(end, in)};
+      for (int64_t i = pixels[o].begin; i < pixels[o].end; ++i) {
+        windows[i] = {windows[i].size() == 0 ? o : windows[i].begin, o + 1};
+      }
     }
   }
 
-  int64_t start;  // of the first window
+  std::vector<int64_t> starts;
   std::vector<Range> pixels, windows;
 };
 
@@ -148,11 +149,12 @@ template <class T, class F>
 void OverWindows(const Pool2dGeometry& g, const F& f) {
   const Axes2d axes(g);
   // Counted in x, which is what is read.
-  ForEachRow(g.batch, g.out_h, g.stride * g.in_w * g.channels, [&](int64_t n, int64_t oh) HWY_ATTR {
+  const int64_t rows = g.in_h / std::max<int64_t>(g.out_h, 1) + 1;
+  ForEachRow(g.batch, g.out_h, rows * g.in_w * g.channels, [&](int64_t n, int64_t oh) HWY_ATTR {
     const Range h = axes.h.pixels[oh];
     for (int64_t ow = 0; ow < g.out_w; ++ow) {
       const Range w = axes.w.pixels[ow];
-      const int64_t top = axes.h.start + oh * g.stride, left = axes.w.start + ow * g.stride;
+      const int64_t top = axes.h.starts[oh], left = axes.w.starts[ow];
       const Window window = {.y = ((n * g.out_h + oh) * g.out_w + ow) * g.channels,
                              .x = ((n * g.in_h + h.begin) * g.in_w + w.begin) * g.channels,
                              .position = (h.begin - top) * g.window + w.begin - left,
@@ -247,10 +249,10 @@ void OverPixels(const Pool2dGeometry& g, const Term& term, T* dx) {
     T* out = dx + (n * g.in_h + ih) * g.in_w * g.channels;
     const auto in_window = [&](int64_t iw, int64_t oh, int64_t ow) INLINE_LAMBDA {
       const int64_t window = oh * g.out_w + ow;
-      return PixelInWindow{.window = window,
-                           .y = (n * g.out_h * g.out_w + window) * g.channels,
-                           .position = (ih - axes.h.start - oh * g.stride) * g.window + iw -
-                                       axes.w.start - ow * g.stride};
+      return PixelInWindow{
+          .window = window,
+          .y = (n * g.out_h * g.out_w + window) * g.channels,
+          .position = (ih - axes.h.starts[oh]) * g.window + iw - axes.w.starts[ow]};
     };
     for (int64_t iw = 0; iw < g.in_w; ++iw, out += g.channels) {
       const Range w = axes.w.windows[iw];

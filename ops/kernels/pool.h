@@ -1,4 +1,4 @@
-// Pooling over square windows, channels last: maxima with their positions, means, and the adjoints.
+// Pooling over windows, channels last: maxima with their positions, means, and the adjoints.
 // Every result element is computed by one task in one fixed order, and written once.
 #ifndef WENGERT_OPS_KERNELS_POOL_H_
 #define WENGERT_OPS_KERNELS_POOL_H_
@@ -11,6 +11,8 @@ namespace wengert {
 
 // x: [batch, in_h, in_w, channels], y: [batch, out_h, out_w, channels]. Window (oh, ow) starts at
 // pixel (oh * stride - pad_top, ow * stride - pad_left) and has at least one real pixel.
+// With stride 0 windows are adaptive: oh has the rows from oh * in_h / out_h rounded down to
+// (oh + 1) * in_h / out_h rounded up, columns alike; `window` is no less than any side of one.
 struct Pool2dGeometry {
   int64_t batch = 0, in_h = 0, in_w = 0, channels = 0, out_h = 0, out_w = 0;
   int64_t window = 1, stride = 1, pad_top = 0, pad_left = 0;
