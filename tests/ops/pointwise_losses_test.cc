@@ -17,7 +17,6 @@
 namespace wengert {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Doubles = std::vector<double>;
 
