@@ -92,6 +92,7 @@ ModelSummary SummarizeGraph(absl::FunctionRef<Variable(const Variable&)> forward
 
   ModelSummary summary;
   absl::flat_hash_set<const Node*> counted;
+  bool starts_with_view = false;  // of a parameter, as its op reads it
   for (const Node* node : nodes) {
     if (node == x.node()) continue;
     const std::string name = LayerOf(LayerPath(*node));
@@ -102,6 +103,8 @@ ModelSummary SummarizeGraph(absl::FunctionRef<Variable(const Variable&)> forward
       summary.layers.push_back({.name = name, .op = std::string(node->op->name), .output = {}});
     }
     LayerSummary& layer = summary.layers.back();
+    if (starts_with_view) layer.op = node->op->name;
+    starts_with_view = node->op->makes_outputs && (starts_with_view || !continues);
     layer.output = node->outputs()[0].shape();
     layer.flops += Flops(*node);
     if (!node->op->makes_outputs) {

@@ -1,5 +1,6 @@
-// 2-d convolution, channels last: the forward op and its two gradients. Each is linear in each of
-// its inputs, and the rule of each is written with the other two, so every order exists.
+// Convolution of images and sequences, channels last: the forward op and its two gradients. Each is
+// linear in each of its inputs, and the rule of each is written with the other two, so every order
+// exists.
 #include "ops/conv.h"
 
 #include <algorithm>
@@ -107,10 +108,16 @@ void ConvolutionKernelGradient(const Geometry& g, const double* x, const double*
 
 Variable KernelGradient(const Geometry& g, const Variable& x, const Variable& dy);
 
-Shape InputShape(const Geometry& g) { return {g.batch, g.in_h, g.in_w, g.in_c}; }
-Shape OutputShape(const Geometry& g) { return {g.batch, g.out_h, g.out_w, g.out_c}; }
-Shape KernelShape(const Geometry& g) {
-  return {g.kernel_h, g.kernel_w, g.in_c / g.groups, g.out_c};
+// Of operands of rank 4; or of rank 3: sequences, which are images of one row.
+Shape InputShape(const Geometry& g, int rank) {
+  return rank == 3 ? Shape{g.batch, g.in_w, g.in_c} : Shape{g.batch, g.in_h, g.in_w, g.in_c};
+}
+Shape OutputShape(const Geometry& g, int rank) {
+  return rank == 3 ? Shape{g.batch, g.out_w, g.out_c} : Shape{g.batch, g.out_h, g.out_w, g.out_c};
+}
+Shape KernelShape(const Geometry& g, int rank) {
+  const int64_t in = g.in_c / g.groups;
+  return rank == 3 ? Shape{g.kernel_w, in, g.out_c} : Shape{g.kernel_h, g.kernel_w, in, g.out_c};
 }
 
 // Calls f with dense tensors of the op's dtype as plain pointers.
@@ -128,11 +135,12 @@ void OnDense(TensorSpan in, Tensor& out, F f) {
 struct Conv2dOp : Op<Conv2dOp> {
   static constexpr std::string_view kName = "conv2d";
   Geometry geometry;
+  int rank;
 
   Spec Infer(VariableSpan x) const {
-    CheckInputShape(kName, x[0], InputShape(geometry));
-    CheckInputShape(kName, x[1], KernelShape(geometry));
-    return {OutputShape(geometry), x[0].dtype()};
+    CheckInputShape(kName, x[0], InputShape(geometry, rank));
+    CheckInputShape(kName, x[1], KernelShape(geometry, rank));
+    return {OutputShape(geometry, rank), x[0].dtype()};
   }
   void Forward(TensorSpan in, Tensor& y) const {
     OnDense(in, y,
@@ -149,11 +157,12 @@ struct Conv2dOp : Op<Conv2dOp> {
 struct Conv2dInputGradientOp : Op<Conv2dInputGradientOp> {
   static constexpr std::string_view kName = "conv2d_input_gradient";
   Geometry geometry;
+  int rank;
 
   Spec Infer(VariableSpan x) const {
-    CheckInputShape(kName, x[0], OutputShape(geometry));
-    CheckInputShape(kName, x[1], KernelShape(geometry));
-    return {InputShape(geometry), x[0].dtype()};
+    CheckInputShape(kName, x[0], OutputShape(geometry, rank));
+    CheckInputShape(kName, x[1], KernelShape(geometry, rank));
+    return {InputShape(geometry, rank), x[0].dtype()};
   }
   void Forward(TensorSpan in, Tensor& dx) const {
     OnDense(in, dx, [&]<class T>(const T* dy, const T* w, T* out) {
@@ -171,11 +180,12 @@ struct Conv2dInputGradientOp : Op<Conv2dInputGradientOp> {
 struct Conv2dKernelGradientOp : Op<Conv2dKernelGradientOp> {
   static constexpr std::string_view kName = "conv2d_kernel_gradient";
   Geometry geometry;
+  int rank;
 
   Spec Infer(VariableSpan x) const {
-    CheckInputShape(kName, x[0], InputShape(geometry));
-    CheckInputShape(kName, x[1], OutputShape(geometry));
-    return {KernelShape(geometry), x[0].dtype()};
+    CheckInputShape(kName, x[0], InputShape(geometry, rank));
+    CheckInputShape(kName, x[1], OutputShape(geometry, rank));
+    return {KernelShape(geometry, rank), x[0].dtype()};
   }
   void Forward(TensorSpan in, Tensor& dw) const {
     OnDense(in, dw, [&]<class T>(const T* x, const T* dy, T* out) {
@@ -190,7 +200,7 @@ struct Conv2dKernelGradientOp : Op<Conv2dKernelGradientOp> {
 };
 
 Variable KernelGradient(const Geometry& g, const Variable& x, const Variable& dy) {
-  return Apply(Conv2dKernelGradientOp{.geometry = g}, {x, dy});
+  return Apply(Conv2dKernelGradientOp{.geometry = g, .rank = x.rank()}, {x, dy});
 }
 
 // ---- Cases ----
@@ -225,17 +235,24 @@ std::vector<ShapeCase> ShapeCases() {
        {.stride = 2, .dilation = 2, .groups = 2, .padding = Padding::Pixels(1)}},
       {"batch 0", {0, 4, 4, 2}, {3, 3, 2, 3}},
       {"kernel larger than x, same", {1, 2, 2, 1}, {5, 3, 1, 1}, {.padding = same}},
+      {"sequences", {2, 5, 2}, {3, 2, 3}},
+      {"sequences, causal",
+       {1, 6, 2},
+       {3, 2, 2},
+       {.stride = 2, .dilation = 2, .padding = Padding::Causal()}},
+      {"sequences, a group per channel", {2, 5, 3}, {2, 1, 3}, {.groups = 3, .padding = same}},
   };
 }
 
 // Each geometry with both operands, and the first also linear in each alone, the other bound.
 template <class F>
-std::vector<OpCase> MakeCases(Shape (*first)(const Geometry&), Shape (*second)(const Geometry&),
-                              F f) {
+std::vector<OpCase> MakeCases(Shape (*first)(const Geometry&, int),
+                              Shape (*second)(const Geometry&, int), F f) {
   std::vector<OpCase> cases;
   for (const ShapeCase& c : ShapeCases()) {
-    const Geometry g = internal::ConvGeometry(Conv2dOp::kName, 2, c.x, c.kernel, c.options);
-    cases.push_back(OpCase::Of(c.name, {{.shape = first(g)}, {.shape = second(g)}},
+    const int rank = c.x.rank();
+    const Geometry g = internal::ConvGeometry(Conv2dOp::kName, rank - 2, c.x, c.kernel, c.options);
+    cases.push_back(OpCase::Of(c.name, {{.shape = first(g, rank)}, {.shape = second(g, rank)}},
                                [g, f](VariableSpan x) { return f(g, x[0], x[1]); }));
   }
   const ShapeCase c = ShapeCases()[0];
@@ -246,11 +263,11 @@ std::vector<OpCase> MakeCases(Shape (*first)(const Geometry&), Shape (*second)(c
     for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(i * 7 % 19) / 8 - 1;
     return Tensor::FromVector(values, shape);
   };
-  const Tensor a = bound(first(g)), b = bound(second(g));
-  cases.push_back(OpCase::Linear("in the first", {first(g)}, [g, f, b](VariableSpan x) {
+  const Tensor a = bound(first(g, 4)), b = bound(second(g, 4));
+  cases.push_back(OpCase::Linear("in the first", {first(g, 4)}, [g, f, b](VariableSpan x) {
     return f(g, x[0], b.To(x[0].dtype()));
   }));
-  cases.push_back(OpCase::Linear("in the second", {second(g)}, [g, f, a](VariableSpan x) {
+  cases.push_back(OpCase::Linear("in the second", {second(g, 4)}, [g, f, a](VariableSpan x) {
     return f(g, a.To(x[0].dtype()), x[0]);
   }));
   return cases;
@@ -269,14 +286,16 @@ std::vector<OpCase> Conv2dKernelGradientOp::Cases() {
 namespace internal {
 
 const Conv2dGeometry* AsConv2d(const Node& node) {
-  return node.op == &kOpTable<Conv2dOp> ? &node.attributes_as<Conv2dOp>().geometry : nullptr;
+  if (node.op != &kOpTable<Conv2dOp>) return nullptr;
+  const auto& op = node.attributes_as<Conv2dOp>();
+  return op.rank == 4 ? &op.geometry : nullptr;
 }
 
 Variable Convolve(const Conv2dGeometry& g, const Variable& x, const Variable& kernel) {
-  return Apply(Conv2dOp{.geometry = g}, {x, kernel});
+  return Apply(Conv2dOp{.geometry = g, .rank = x.rank()}, {x, kernel});
 }
 Variable ConvolveTransposed(const Conv2dGeometry& g, const Variable& dy, const Variable& kernel) {
-  return Apply(Conv2dInputGradientOp{.geometry = g}, {dy, kernel});
+  return Apply(Conv2dInputGradientOp{.geometry = g, .rank = dy.rank()}, {dy, kernel});
 }
 
 }  // namespace internal

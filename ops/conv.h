@@ -17,8 +17,8 @@ Conv2dGeometry ConvGeometry(std::string_view op, int axes, const Shape& x, const
 Conv2dGeometry ConvTransposeGeometry(std::string_view op, int axes, const Shape& x,
                                      const Shape& kernel, const ConvTransposeOptions& options);
 
-// (x, kernel) -> y, and its adjoint (dy, kernel) -> dx. Both operands have the same dtype,
-// floating.
+// (x, kernel) -> y, and its adjoint (dy, kernel) -> dx. Both operands have the same floating dtype
+// and the same rank: 4, or 3 for sequences.
 Variable Convolve(const Conv2dGeometry& g, const Variable& x, const Variable& kernel);
 Variable ConvolveTransposed(const Conv2dGeometry& g, const Variable& dy, const Variable& kernel);
 

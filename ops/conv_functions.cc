@@ -1,4 +1,4 @@
-// The convolutions that users call. Each is conv2d or its input gradient on suitable shapes.
+// The convolutions that users call. Each is conv2d, or its input gradient, of a geometry.
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "autograd/modes.h"
@@ -25,30 +25,30 @@ Variable Record(const Variable& x, const Variable& kernel, SourceLocation where,
   }
 }
 
-using OnImages = Variable (*)(const Conv2dGeometry& g, const Variable& x, const Variable& kernel);
-
-// Sequences as images of one row, with kernels of one row.
-Variable OnSequences(OnImages op, const Conv2dGeometry& g, const Variable& x,
-                     const Variable& kernel) {
-  return Squeeze(op(g, Unsqueeze(x, 1), Unsqueeze(kernel, 0)), 1);
+Variable RecordConv(std::string_view op, int axes, const Variable& x, const Variable& kernel,
+                    const Conv2dOptions& options, SourceLocation where) {
+  return Record(x, kernel, where, [&](const Variable& x, const Variable& kernel) {
+    return internal::Convolve(ConvGeometry(op, axes, x.shape(), kernel.shape(), options), x,
+                              kernel);
+  });
+}
+Variable RecordTranspose(std::string_view op, int axes, const Variable& x, const Variable& kernel,
+                         const ConvTransposeOptions& options, SourceLocation where) {
+  return Record(x, kernel, where, [&](const Variable& x, const Variable& kernel) {
+    return internal::ConvolveTransposed(
+        ConvTransposeGeometry(op, axes, x.shape(), kernel.shape(), options), x, kernel);
+  });
 }
 
 }  // namespace
 
 Variable Conv2d(const Variable& x, const Variable& kernel, const Conv2dOptions& options,
                 SourceLocation where) {
-  return Record(x, kernel, where, [&](const Variable& x, const Variable& kernel) {
-    return internal::Convolve(ConvGeometry("conv2d", 2, x.shape(), kernel.shape(), options), x,
-                              kernel);
-  });
+  return RecordConv("conv2d", 2, x, kernel, options, where);
 }
-
 Variable Conv1d(const Variable& x, const Variable& kernel, const Conv2dOptions& options,
                 SourceLocation where) {
-  return Record(x, kernel, where, [&](const Variable& x, const Variable& kernel) {
-    const Conv2dGeometry g = ConvGeometry("conv1d", 1, x.shape(), kernel.shape(), options);
-    return OnSequences(&internal::Convolve, g, x, kernel);
-  });
+  return RecordConv("conv1d", 1, x, kernel, options, where);
 }
 
 Variable DepthwiseConv2d(const Variable& x, const Variable& kernel, const Conv2dOptions& options,
@@ -73,20 +73,11 @@ Variable DepthwiseConv2d(const Variable& x, const Variable& kernel, const Conv2d
 
 Variable ConvTranspose2d(const Variable& x, const Variable& kernel,
                          const ConvTransposeOptions& options, SourceLocation where) {
-  return Record(x, kernel, where, [&](const Variable& x, const Variable& kernel) {
-    const Conv2dGeometry g =
-        ConvTransposeGeometry("conv_transpose2d", 2, x.shape(), kernel.shape(), options);
-    return internal::ConvolveTransposed(g, x, kernel);
-  });
+  return RecordTranspose("conv_transpose2d", 2, x, kernel, options, where);
 }
-
 Variable ConvTranspose1d(const Variable& x, const Variable& kernel,
                          const ConvTransposeOptions& options, SourceLocation where) {
-  return Record(x, kernel, where, [&](const Variable& x, const Variable& kernel) {
-    const Conv2dGeometry g =
-        ConvTransposeGeometry("conv_transpose1d", 1, x.shape(), kernel.shape(), options);
-    return OnSequences(&internal::ConvolveTransposed, g, x, kernel);
-  });
+  return RecordTranspose("conv_transpose1d", 1, x, kernel, options, where);
 }
 
 }  // namespace wengert

@@ -7,6 +7,7 @@
 #include "autograd/modes.h"
 #include "gtest/gtest.h"
 #include "models/mnist_models.h"
+#include "nn/convolution.h"
 #include "nn/layers.h"
 #include "nn/sequential.h"
 #include "ops/ops.h"
@@ -80,6 +81,44 @@ TEST(SummaryTest, PrintsATableWithTotals) {
        {"parameters", "FLOPs", "conv1", "conv2d", "[128,11,11,64]", "18,496", "total", "225,034"}) {
     EXPECT_NE(text.find(part), std::string::npos) << part << " in\n" << text;
   }
+}
+
+struct Convolutions {
+  nn::Conv1d line;
+  nn::DepthwiseConv2d depthwise;
+  nn::ConvTranspose2d transposed;
+  explicit Convolutions(Generator& rng)
+      : line({.in = 2, .out = 5, .kernel = 3}, rng),
+        depthwise({.in = 5, .kernel = 3}, rng),
+        transposed({.in = 5, .out = 4, .kernel = 3, .stride = 2, .use_bias = false}, rng) {}
+  Variable operator()(const Variable& x) const {
+    return transposed(depthwise(Reshape(line(x), {-1, 4, 4, 5})));
+  }
+  template <class V>
+  void Visit(V&& v) {
+    v("line", line), v("depthwise", depthwise), v("transposed", transposed);
+  }
+};
+
+TEST(SummaryTest, CountsConvolutionsOfAllKinds) {
+  Generator rng(1);
+  Convolutions model(rng);
+  NamedParameters(model);
+  const ModelSummary summary = Summary(model, {3, 18, 2});
+  ASSERT_EQ(summary.layers.size(), 4u) << summary.ToString();  // with the reshape
+  const LayerSummary line = Layer(summary, "line"), depthwise = Layer(summary, "depthwise");
+  EXPECT_EQ(line.op, "conv2d");
+  EXPECT_EQ(line.output, Shape({3, 16, 5}));
+  EXPECT_EQ(line.parameters, 3 * 2 * 5 + 5);
+  EXPECT_EQ(line.flops, 3.0 * 16 * 5 * (2 * 3 * 2 + 1));
+  EXPECT_EQ(depthwise.op, "conv2d");
+  EXPECT_EQ(depthwise.output, Shape({3, 2, 2, 5}));
+  EXPECT_EQ(depthwise.parameters, 3 * 3 * 5 + 5);
+  EXPECT_EQ(depthwise.flops, 3.0 * 2 * 2 * 5 * (2 * 3 * 3 + 1));
+  const LayerSummary transposed = Layer(summary, "transposed");
+  EXPECT_EQ(transposed.op, "conv2d_input_gradient");
+  EXPECT_EQ(transposed.output, Shape({3, 5, 5, 4}));
+  EXPECT_EQ(transposed.flops, 3.0 * 2 * 2 * 5 * 2 * 3 * 3 * 4);
 }
 
 struct Tied {
