@@ -115,7 +115,8 @@ TEST(FitTest, AScheduleScalesTheRateOfEachStep) {
     std::vector<double> rates;
 
    private:
-    std::vector<Variable> Update(std::vector<Variable> values, const Variable&) override {
+    std::vector<Variable> Update(std::vector<Variable> values, const Variable&,
+                                 const Rates&) override {
       if (static_cast<int64_t>(rates.size()) < steps()) rates.push_back(learning_rate());
       return values;
     }
