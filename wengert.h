@@ -20,6 +20,7 @@
 #include "nn/recurrent.h"
 #include "nn/recurrent_layouts.h"
 #include "nn/save.h"
+#include "nn/schedules.h"
 #include "nn/sequential.h"
 #include "nn/summary.h"
 #include "nn/train/fit.h"

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <numbers>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -55,22 +54,16 @@ class Running {
 // Sets the rate for each step, and at the end what it was.
 class ScheduledRate {
  public:
-  ScheduledRate(Optimizer& optimizer, Schedule schedule, int64_t steps)
-      : optimizer_(optimizer),
-        schedule_(schedule),
-        steps_(steps),
-        rate_(optimizer.learning_rate()) {}
+  ScheduledRate(Optimizer& optimizer, const Schedule& schedule)
+      : optimizer_(optimizer), schedule_(schedule), rate_(optimizer.learning_rate()) {}
   ~ScheduledRate() { optimizer_.set_learning_rate(rate_); }
   void SetFor(int64_t step) {
-    if (!schedule_) return;
-    const double progress = static_cast<double>(step) / static_cast<double>(steps_);
-    optimizer_.set_learning_rate(rate_ * schedule_(progress));
+    if (schedule_) optimizer_.set_learning_rate(schedule_(step));
   }
 
  private:
   Optimizer& optimizer_;
-  const Schedule schedule_;
-  const int64_t steps_;
+  const Schedule& schedule_;
   const double rate_;
 };
 
@@ -107,14 +100,6 @@ class BestParameters {
 
 }  // namespace
 
-double CosineDecay(double progress) { return 0.5 * (1 + std::cos(std::numbers::pi * progress)); }
-
-double OneCycle(double progress) {
-  constexpr double kStart = 1.0 / 25, kRise = 0.3;
-  if (progress >= kRise) return CosineDecay((progress - kRise) / (1 - kRise));
-  return 1 - (1 - kStart) * CosineDecay(progress / kRise);
-}
-
 FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& loader,
               Generator& generator, const FitOptions& options) {
   const double clip_norm = options.clip_norm;
@@ -123,7 +108,7 @@ FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& lo
   const InterruptScope interrupt;
   BestParameters best(optimizer.parameters());
   Progress progress(options.out, options.quiet, options.epochs, loader.batches());
-  ScheduledRate rate(optimizer, options.schedule, options.epochs * loader.batches());
+  ScheduledRate rate(optimizer, options.schedule);
   FitResult result;
   for (int64_t epoch = 0; epoch < options.epochs && !result.interrupted; ++epoch) {
     const auto start = Clock::now();
