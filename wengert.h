@@ -16,6 +16,7 @@
 #include "nn/initializers.h"
 #include "nn/layers.h"
 #include "nn/module.h"
+#include "nn/muon.h"
 #include "nn/optimizers.h"
 #include "nn/recurrent.h"
 #include "nn/recurrent_layouts.h"
