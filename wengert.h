@@ -15,6 +15,7 @@
 #include "nn/gradient_clipping.h"
 #include "nn/initializers.h"
 #include "nn/layers.h"
+#include "nn/lbfgs.h"
 #include "nn/module.h"
 #include "nn/muon.h"
 #include "nn/optimizers.h"
