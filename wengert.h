@@ -26,6 +26,7 @@
 #include "nn/sequential.h"
 #include "nn/summary.h"
 #include "nn/train/fit.h"
+#include "nn/weight_average.h"
 #include "ops/ops.h"
 #include "tensor/parallel.h"
 #include "tensor/tensor.h"
