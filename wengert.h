@@ -12,6 +12,7 @@
 #include "autograd/variable.h"
 #include "data/loader.h"
 #include "nn/attention.h"
+#include "nn/gradient_accumulation.h"
 #include "nn/gradient_clipping.h"
 #include "nn/initializers.h"
 #include "nn/layers.h"

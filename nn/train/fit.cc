@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "autograd/grad.h"
 #include "autograd/state_update.h"
+#include "nn/gradient_accumulation.h"
 #include "nn/gradient_clipping.h"
 #include "nn/train/interrupt.h"
 #include "nn/train/progress.h"
@@ -104,6 +105,9 @@ FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& lo
               Generator& generator, const FitOptions& options) {
   const double clip_norm = options.clip_norm;
   if (!(clip_norm >= 0)) throw Error("fit", absl::StrCat("clip_norm is ", clip_norm));
+  if (options.accumulate < 1) {
+    throw Error("fit", absl::StrCat("accumulate is ", options.accumulate, ", expected 1 or more"));
+  }
   if (options.keep_best && !options.validate) throw Error("fit", "keep_best needs validate");
   const InterruptScope interrupt;
   BestParameters best(optimizer.parameters());
@@ -113,6 +117,7 @@ FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& lo
   for (int64_t epoch = 0; epoch < options.epochs && !result.interrupted; ++epoch) {
     const auto start = Clock::now();
     Running running;
+    GradientAccumulator accumulator;
     Progress::State state{.epoch = epoch};
     progress.Step(state);
     for (const Batch& batch : loader.Epoch(epoch)) {
@@ -142,22 +147,26 @@ FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& lo
         for (const StateUpdates::Update& update : updates.waiting()) best.Include(update.state);
       }
       updates.Release();
-      if (clip_norm > 0) ClipByGlobalNorm(step.gradients, clip_norm);
-      rate.SetFor(result.steps);
-      optimizer.Step(step.gradients);
-
-      ++result.steps;
       running.Add(loss, correct, batch.inputs.dim(0));
       const Metrics mean = running.Mean();
       ++state.step;
+      accumulator.Add(step.gradients, batch.inputs.dim(0));
+      step.gradients.clear();
+      result.interrupted = InterruptScope::requested();
+      if (accumulator.count() == options.accumulate || state.step == loader.batches() ||
+          result.interrupted) {
+        std::vector<Variable> gradients = accumulator.Take();
+        if (clip_norm > 0) ClipByGlobalNorm(gradients, clip_norm);
+        rate.SetFor(result.steps);
+        optimizer.Step(gradients);
+        ++result.steps;
+      }
       state.examples = mean.examples;
       state.loss = mean.loss;
       state.accuracy = mean.accuracy;
       progress.Step(state);
-      if (InterruptScope::requested()) {
-        result.interrupted = true;
-        break;
-      }
+      result.interrupted |= InterruptScope::requested();
+      if (result.interrupted && accumulator.count() == 0) break;
     }
     result.training = running.Mean();
     result.seconds += std::chrono::duration<double>(Clock::now() - start).count();

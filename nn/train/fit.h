@@ -38,8 +38,10 @@ struct Metrics {
 struct FitOptions {
   int64_t epochs = 1;
   // The learning rate of each step of this run, the first being 0; null: the optimizer's. It has
-  // its own rate again at the end. A run has epochs * batches steps.
+  // its own rate again at the end. A run has epochs * ceil(batches / accumulate) steps.
   Schedule schedule = nullptr;
+  // Batches per step, whose gradients are averaged; the last step of an epoch may have fewer.
+  int64_t accumulate = 1;
   double clip_norm = 0;     // the most that the gradients' global norm may be; 0: any
   bool quiet = false;       // no progress
   std::FILE* out = stdout;  // progress; a line that renews itself on a terminal, else plain lines
