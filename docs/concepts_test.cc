@@ -118,6 +118,28 @@ TEST(Concepts, ValueAndGrad) {
   EXPECT_NEAR(model.bias.value().at<float>({0}), 1, 1e-3);
 }
 
+TEST(Concepts, Optimizers) {
+  Parameter weight(Tensor::Zeros({2})), bias(Tensor::Zeros({}));
+  const auto loss = [&] { return Sum(Square(weight - 1)) + Sum(Square(bias + weight - 3)); };
+  // [optimizers]
+  AdamW adam({{.parameters = {weight}, .weight_decay = 0.1, .l2 = 1e-4},
+              {.parameters = {bias}, .rate_factor = 2, .weight_decay = 0}},
+             {.learning_rate = 0.1});
+  const Schedule rate = WarmUp(10, CosineDecay({.rate = 0.1, .steps = 190}));
+  WeightAverage average({weight, bias}, {.decay = 0.9});
+  for (int64_t step = 0; step < 200; ++step) {
+    auto [value, gradients] = ValueAndGrad(loss, adam.parameters());
+    ClipByGlobalNorm(gradients, 1);
+    adam.set_learning_rate(rate(step));
+    adam.Step(gradients);
+    average.Update();
+  }
+  average.Apply();  // until Restore, the parameters are the averages
+  // [/optimizers]
+  EXPECT_NEAR(weight.value().at<float>({0}), 1, 0.05);
+  EXPECT_NEAR(bias.value().item<double>(), 2, 0.05);
+}
+
 TEST(Concepts, Detach) {
   // [detach]
   const Variable x = DifferentiableLeaf(Tensor::FromVector(std::vector<double>{3}));

@@ -105,7 +105,8 @@ absl::StatusOr<int> Run() {
   const FitResult result =
       Fit(objective, adam, training, generator,
           {.epochs = absl::GetFlag(FLAGS_epochs),
-           .schedule = &CosineDecay,
+           .schedule = CosineDecay({.rate = adam.learning_rate(),
+                                    .steps = absl::GetFlag(FLAGS_epochs) * training.batches()}),
            .clip_norm = 1,
            .quiet = quiet,
            .validate = [&] { return EvaluateObjective(objective, validation); },

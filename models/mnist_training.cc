@@ -80,7 +80,7 @@ absl::StatusOr<int> TrainAndTest(Model model, Generator& generator, const std::s
   const uint64_t seed = absl::GetFlag(FLAGS_seed);
   Recipe& recipe = model.recipe;
   ApplyFlags(recipe);
-  const absl::StatusOr<Schedule> schedule = MakeSchedule(recipe.schedule);
+  const absl::StatusOr<RunSchedule> schedule = MakeSchedule(recipe.schedule);
   if (!schedule.ok()) return schedule.status();
   auto optimizer = MakeOptimizer(recipe.optimizer, model.parameters, recipe.learning_rate);
   if (!optimizer.ok()) return optimizer.status();
@@ -118,10 +118,11 @@ absl::StatusOr<int> TrainAndTest(Model model, Generator& generator, const std::s
                 static_cast<long long>(recipe.batch_size), recipe.optimizer.c_str(), NumThreads());
   }
   const Objective objective = Classification(model.forward);
-  FitOptions options{.epochs = recipe.epochs,
-                     .schedule = *schedule,
-                     .clip_norm = recipe.clip_norm,
-                     .quiet = quiet};
+  FitOptions options{
+      .epochs = recipe.epochs,
+      .schedule = (*schedule)((*optimizer)->learning_rate(), recipe.epochs * training.batches()),
+      .clip_norm = recipe.clip_norm,
+      .quiet = quiet};
   if (absl::GetFlag(FLAGS_validation) == "test") {
     options.validate = [&] { return EvaluateObjective(objective, test); };
   } else if (hold_out) {

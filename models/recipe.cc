@@ -27,10 +27,14 @@ absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(std::string_view name,
                                                  "\"; known: sgd, momentum, rmsprop, adam"));
 }
 
-absl::StatusOr<Schedule> MakeSchedule(std::string_view name) {
-  if (name == "constant") return nullptr;
-  if (name == "cosine") return &CosineDecay;
-  if (name == "one_cycle") return &OneCycle;
+absl::StatusOr<RunSchedule> MakeSchedule(std::string_view name) {
+  if (name == "constant") return [](double rate, int64_t) { return ConstantRate(rate); };
+  if (name == "cosine") {
+    return [](double rate, int64_t steps) { return CosineDecay({.rate = rate, .steps = steps}); };
+  }
+  if (name == "one_cycle") {
+    return [](double rate, int64_t steps) { return OneCycle({.rate = rate, .steps = steps}); };
+  }
   return absl::InvalidArgumentError(absl::StrCat("unknown schedule \"", std::string(name),
                                                  "\"; known: constant, cosine, one_cycle"));
 }

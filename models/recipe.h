@@ -53,8 +53,10 @@ Model Wrap(Net net, const Recipe& recipe, const Shape& image = {28, 28, 1}) {
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(std::string_view name,
                                                          std::vector<Parameter> parameters,
                                                          double learning_rate);
-// By name: constant, which is null, cosine or one_cycle.
-absl::StatusOr<Schedule> MakeSchedule(std::string_view name);
+// By name: constant, cosine or one_cycle. The schedule of a run of so many steps, from the rate or,
+// of one_cycle, up to it.
+using RunSchedule = std::function<Schedule(double rate, int64_t steps)>;
+absl::StatusOr<RunSchedule> MakeSchedule(std::string_view name);
 
 }  // namespace wengert::mnist
 

@@ -157,13 +157,15 @@ absl::StatusOr<int> Train() {
     return metrics;
   };
   if (!load.empty()) validate();  // a first epoch that is worse must not replace what was loaded
-  const FitResult result = Fit(objective, adam, training, generator,
-                               {.epochs = absl::GetFlag(FLAGS_epochs),
-                                .schedule = &CosineDecay,
-                                .clip_norm = absl::GetFlag(FLAGS_clip_norm),
-                                .quiet = quiet,
-                                .validate = validate,
-                                .keep_best = true});
+  const FitResult result =
+      Fit(objective, adam, training, generator,
+          {.epochs = absl::GetFlag(FLAGS_epochs),
+           .schedule = CosineDecay({.rate = adam.learning_rate(),
+                                    .steps = absl::GetFlag(FLAGS_epochs) * training.batches()}),
+           .clip_norm = absl::GetFlag(FLAGS_clip_norm),
+           .quiet = quiet,
+           .validate = validate,
+           .keep_best = true});
   if (result.interrupted && !quiet) {
     std::printf("Interrupted after %lld steps\n", static_cast<long long>(result.steps));
   }

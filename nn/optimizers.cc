@@ -1,124 +1,153 @@
 #include "nn/optimizers.h"
 
 #include <cmath>
-#include <utility>
-
-#include "absl/strings/str_cat.h"
-#include "autograd/modes.h"
-#include "ops/updates.h"
 
 namespace wengert {
 
-namespace {
+using internal::CheckAboveZero;
+using internal::CheckAtLeastZero;
+using internal::CheckBelowOne;
 
-// While it lives, recording evaluates nothing.
-class LiftPendingLimits {
- public:
-  LiftPendingLimits() : limits_(GetPendingLimits()) {
-    constexpr int64_t kNone = int64_t{1} << 60;
-    SetPendingLimits({.nodes = kNone, .bytes = kNone});
-  }
-  ~LiftPendingLimits() { SetPendingLimits(limits_); }
-  LiftPendingLimits(const LiftPendingLimits&) = delete;
-
- private:
-  PendingLimits limits_;
-};
-
-}  // namespace
-
-Optimizer::Optimizer(std::vector<Parameter> parameters, double learning_rate, int states)
-    : parameters_(std::move(parameters)), learning_rate_(learning_rate) {
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    const Parameter& parameter = parameters_[i];
-    for (size_t k = 0; k < i; ++k) {
-      if (parameter.SharesWith(parameters_[k])) {
-        throw Error("optimizer", absl::StrCat("parameter ", i, " ", std::string(parameter.name()),
-                                              " is parameter ", k, " again"));
-      }
-    }
-    std::vector<Variable>& state = states_.emplace_back();
-    for (int i = 0; i < states; ++i) {
-      state.push_back(Tensor::Zeros(parameter.shape(), parameter.dtype()));
-    }
+Sgd::Sgd(ParameterGroups parameters, const Options& options)
+    : Optimizer(std::move(parameters), options.learning_rate, options.weight_decay,
+                options.momentum != 0 ? 1 : 0),
+      options_(options) {
+  CheckBelowOne("sgd", "momentum", options.momentum);
+  if (options.nesterov && options.momentum == 0) {
+    throw Error("sgd", "nesterov without a momentum");
   }
 }
-
-void Optimizer::Step(const std::vector<Variable>& gradients) {
-  if (gradients.size() != parameters_.size()) {
-    throw Error("optimizer", absl::StrCat(gradients.size(), " gradients for ", parameters_.size(),
-                                          " parameters"));
+std::vector<Variable> Sgd::Update(std::vector<Variable> values, const Variable& gradient,
+                                  const Rates& rates) {
+  if (options_.momentum == 0) {
+    return ApplyUpdate(SgdUpdate{.rate = rates.rate}, std::move(values), gradient,
+                       rates.regularization);
   }
-  for (size_t i = 0; i < gradients.size(); ++i) {
-    const Variable& gradient = gradients[i];
-    const Parameter& parameter = parameters_[i];
-    if (!(gradient.shape() == parameter.shape()) || gradient.dtype() != parameter.dtype()) {
-      throw Error(
-          "optimizer",
-          absl::StrCat("gradient ", std::string(Name(gradient.dtype())), ToString(gradient.shape()),
-                       " for ", std::string(parameter.name()), " ",
-                       std::string(Name(parameter.dtype())), ToString(parameter.shape())));
-    }
+  if (options_.nesterov) {
+    return ApplyUpdate(NesterovUpdate{.rate = rates.rate, .momentum = options_.momentum},
+                       std::move(values), gradient, rates.regularization);
   }
-  Evaluate(gradients);  // so that only the updates are left to run
-  ++steps_;
-  // The only handles to parameters and states go into the updates, whose nodes may then take the
-  // buffers over. What is not float32 runs as plain ops, and is held here in case they fail.
-  std::vector<std::vector<Variable>> updated, held;
-  std::vector<Variable> all;
-  {
-    const EagerGuard together(false);
-    const LiftPendingLimits unbounded;
-    for (size_t i = 0; i < parameters_.size(); ++i) {
-      std::vector<Variable> values{parameters_[i].Take()};
-      for (Variable& state : states_[i]) values.push_back(std::move(state));
-      held.emplace_back();
-      if (parameters_[i].dtype() != DType::kFloat32) held.back() = values;
-      updated.push_back(Update(std::move(values), gradients[i]));
-      all.insert(all.end(), updated.back().begin(), updated.back().end());
-    }
-  }
-  try {
-    Evaluate(all);
-  } catch (...) {
-    for (size_t i = 0; i < updated.size(); ++i) {
-      const Node* node = updated[i][0].node();
-      if (!held[i].empty()) {
-        updated[i] = held[i];
-      } else if (!updated[i][0].output().defined()) {
-        updated[i].assign(node->inputs().begin(), node->inputs().end() - 1);
-      }
-      Store(i, std::move(updated[i]));
-    }
-    throw;
-  }
-  all.clear();
-  for (size_t i = 0; i < parameters_.size(); ++i) Store(i, std::move(updated[i]));
+  return ApplyUpdate(MomentumUpdate{.rate = rates.rate, .momentum = options_.momentum},
+                     std::move(values), gradient, rates.regularization);
 }
 
-void Optimizer::Store(size_t i, std::vector<Variable> values) {
-  parameters_[i].Set(values[0]);
-  for (size_t s = 0; s < states_[i].size(); ++s) states_[i][s] = values[s + 1].value();
+RmsProp::RmsProp(ParameterGroups parameters, const Options& options)
+    : Optimizer(std::move(parameters), options.learning_rate, options.weight_decay, 1),
+      options_(options) {
+  CheckBelowOne("rmsprop", "rho", options.rho);
+  CheckAboveZero("rmsprop", "epsilon", options.epsilon);
+}
+std::vector<Variable> RmsProp::Update(std::vector<Variable> values, const Variable& gradient,
+                                      const Rates& rates) {
+  return ApplyUpdate(
+      RmsPropUpdate{.rate = rates.rate, .rho = options_.rho, .epsilon = options_.epsilon},
+      std::move(values), gradient, rates.regularization);
 }
 
-std::vector<Variable> Sgd::Update(std::vector<Variable> values, const Variable& gradient) {
-  if (momentum_ == 0) return {SgdUpdate(std::move(values[0]), gradient, learning_rate())};
-  return MomentumUpdate(std::move(values[0]), std::move(values[1]), gradient, learning_rate(),
-                        momentum_);
+AdamUpdate internal::AdamNumbers(double rate, int64_t step, double beta1, double beta2,
+                                 double epsilon) {
+  const double t = static_cast<double>(step);
+  return {.rate = rate * std::sqrt(1 - std::pow(beta2, t)) / (1 - std::pow(beta1, t)),
+          .beta1 = beta1,
+          .beta2 = beta2,
+          .epsilon = epsilon};
 }
 
-std::vector<Variable> RmsProp::Update(std::vector<Variable> values, const Variable& gradient) {
-  return RmsPropUpdate(std::move(values[0]), std::move(values[1]), gradient, learning_rate(),
-                       options_.rho, options_.epsilon);
+Adam::Adam(ParameterGroups parameters, const Options& options)
+    : Optimizer(std::move(parameters), options.learning_rate, options.weight_decay, 2),
+      options_(options) {
+  CheckBelowOne("adam", "beta1", options.beta1);
+  CheckBelowOne("adam", "beta2", options.beta2);
+  CheckAboveZero("adam", "epsilon", options.epsilon);
+}
+std::vector<Variable> Adam::Update(std::vector<Variable> values, const Variable& gradient,
+                                   const Rates& rates) {
+  return ApplyUpdate(internal::AdamNumbers(rates.rate, rates.step, options_.beta1, options_.beta2,
+                                           options_.epsilon),
+                     std::move(values), gradient, rates.regularization);
 }
 
-std::vector<Variable> Adam::Update(std::vector<Variable> values, const Variable& gradient) {
-  // Both bias corrections in one number.
-  const double t = static_cast<double>(steps());
-  const double rate = learning_rate() * std::sqrt(1 - std::pow(options_.beta2, t)) /
-                      (1 - std::pow(options_.beta1, t));
-  return AdamUpdate(std::move(values[0]), std::move(values[1]), std::move(values[2]), gradient,
-                    rate, options_.beta1, options_.beta2, options_.epsilon);
+Nadam::Nadam(ParameterGroups parameters, const Options& options)
+    : Optimizer(std::move(parameters), options.learning_rate, options.weight_decay, 2),
+      options_(options) {
+  CheckBelowOne("nadam", "beta1", options.beta1);
+  CheckBelowOne("nadam", "beta2", options.beta2);
+  CheckAboveZero("nadam", "epsilon", options.epsilon);
+}
+std::vector<Variable> Nadam::Update(std::vector<Variable> values, const Variable& gradient,
+                                    const Rates& rates) {
+  const double t = static_cast<double>(rates.step);
+  const auto momentum = [&](double step) {
+    return options_.beta1 * (1 - 0.5 * std::pow(0.96, step));
+  };
+  if (product_steps_ >= rates.step) product_ = 1, product_steps_ = 0;  // another state was loaded
+  while (product_steps_ < rates.step - 1) {
+    product_ *= momentum(static_cast<double>(++product_steps_));
+  }
+  const double product = product_ * momentum(t), next = product * momentum(t + 1);
+  return ApplyUpdate(NadamUpdate{.rate_m = rates.rate * momentum(t + 1) / (1 - next),
+                                 .rate_g = rates.rate * (1 - momentum(t)) / (1 - product),
+                                 .beta1 = options_.beta1,
+                                 .beta2 = options_.beta2,
+                                 .scale_v = 1 / (1 - std::pow(options_.beta2, t)),
+                                 .epsilon = options_.epsilon},
+                     std::move(values), gradient, rates.regularization);
+}
+
+Adamax::Adamax(ParameterGroups parameters, const Options& options)
+    : Optimizer(std::move(parameters), options.learning_rate, options.weight_decay, 2),
+      options_(options) {
+  CheckBelowOne("adamax", "beta1", options.beta1);
+  CheckBelowOne("adamax", "beta2", options.beta2);
+  CheckAboveZero("adamax", "epsilon", options.epsilon);
+}
+std::vector<Variable> Adamax::Update(std::vector<Variable> values, const Variable& gradient,
+                                     const Rates& rates) {
+  const double correction = 1 - std::pow(options_.beta1, static_cast<double>(rates.step));
+  return ApplyUpdate(AdamaxUpdate{.rate = rates.rate / correction,
+                                  .beta1 = options_.beta1,
+                                  .beta2 = options_.beta2,
+                                  .epsilon = options_.epsilon},
+                     std::move(values), gradient, rates.regularization);
+}
+
+Adagrad::Adagrad(ParameterGroups parameters, const Options& options)
+    : Optimizer(std::move(parameters), options.learning_rate, options.weight_decay, 1,
+                options.initial_sum),
+      options_(options) {
+  CheckAtLeastZero("adagrad", "initial_sum", options.initial_sum);
+  CheckAboveZero("adagrad", "epsilon", options.epsilon);
+}
+std::vector<Variable> Adagrad::Update(std::vector<Variable> values, const Variable& gradient,
+                                      const Rates& rates) {
+  return ApplyUpdate(AdagradUpdate{.rate = rates.rate, .epsilon = options_.epsilon},
+                     std::move(values), gradient, rates.regularization);
+}
+
+Adadelta::Adadelta(ParameterGroups parameters, const Options& options)
+    : Optimizer(std::move(parameters), options.learning_rate, options.weight_decay, 2),
+      options_(options) {
+  CheckBelowOne("adadelta", "rho", options.rho);
+  CheckAboveZero("adadelta", "epsilon", options.epsilon);
+}
+std::vector<Variable> Adadelta::Update(std::vector<Variable> values, const Variable& gradient,
+                                       const Rates& rates) {
+  return ApplyUpdate(
+      AdadeltaUpdate{.rate = rates.rate, .rho = options_.rho, .epsilon = options_.epsilon},
+      std::move(values), gradient, rates.regularization);
+}
+
+Lion::Lion(ParameterGroups parameters, const Options& options)
+    : Optimizer(std::move(parameters), options.learning_rate, options.weight_decay, 1),
+      options_(options) {
+  CheckBelowOne("lion", "beta1", options.beta1);
+  CheckBelowOne("lion", "beta2", options.beta2);
+}
+std::vector<Variable> Lion::Update(std::vector<Variable> values, const Variable& gradient,
+                                   const Rates& rates) {
+  return ApplyUpdate(
+      LionUpdate{.rate = rates.rate, .beta1 = options_.beta1, .beta2 = options_.beta2},
+      std::move(values), gradient, rates.regularization);
 }
 
 }  // namespace wengert

@@ -13,7 +13,8 @@ namespace wengert {
 
 // Writes a safetensors file with every parameter under its path ("conv1/weight"), whole or not at
 // all: a file that was there stays until the new one is complete. Two parameters of one path throw
-// Error. What optimizers keep is not saved. `metadata`: texts that go with the weights.
+// Error. What an optimizer keeps is saved apart, by Save(optimizer, path). `metadata`: texts that
+// go with the weights.
 absl::Status Save(const std::vector<NamedParameter>& parameters, const std::string& path,
                   const SafetensorsMetadata& metadata = {});
 

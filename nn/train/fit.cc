@@ -4,12 +4,12 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <numbers>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "autograd/grad.h"
 #include "autograd/state_update.h"
+#include "nn/gradient_accumulation.h"
 #include "nn/gradient_clipping.h"
 #include "nn/train/interrupt.h"
 #include "nn/train/progress.h"
@@ -55,22 +55,16 @@ class Running {
 // Sets the rate for each step, and at the end what it was.
 class ScheduledRate {
  public:
-  ScheduledRate(Optimizer& optimizer, Schedule schedule, int64_t steps)
-      : optimizer_(optimizer),
-        schedule_(schedule),
-        steps_(steps),
-        rate_(optimizer.learning_rate()) {}
+  ScheduledRate(Optimizer& optimizer, const Schedule& schedule)
+      : optimizer_(optimizer), schedule_(schedule), rate_(optimizer.learning_rate()) {}
   ~ScheduledRate() { optimizer_.set_learning_rate(rate_); }
   void SetFor(int64_t step) {
-    if (!schedule_) return;
-    const double progress = static_cast<double>(step) / static_cast<double>(steps_);
-    optimizer_.set_learning_rate(rate_ * schedule_(progress));
+    if (schedule_) optimizer_.set_learning_rate(schedule_(step));
   }
 
  private:
   Optimizer& optimizer_;
-  const Schedule schedule_;
-  const int64_t steps_;
+  const Schedule& schedule_;
   const double rate_;
 };
 
@@ -107,27 +101,23 @@ class BestParameters {
 
 }  // namespace
 
-double CosineDecay(double progress) { return 0.5 * (1 + std::cos(std::numbers::pi * progress)); }
-
-double OneCycle(double progress) {
-  constexpr double kStart = 1.0 / 25, kRise = 0.3;
-  if (progress >= kRise) return CosineDecay((progress - kRise) / (1 - kRise));
-  return 1 - (1 - kStart) * CosineDecay(progress / kRise);
-}
-
 FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& loader,
               Generator& generator, const FitOptions& options) {
   const double clip_norm = options.clip_norm;
   if (!(clip_norm >= 0)) throw Error("fit", absl::StrCat("clip_norm is ", clip_norm));
+  if (options.accumulate < 1) {
+    throw Error("fit", absl::StrCat("accumulate is ", options.accumulate, ", expected 1 or more"));
+  }
   if (options.keep_best && !options.validate) throw Error("fit", "keep_best needs validate");
   const InterruptScope interrupt;
   BestParameters best(optimizer.parameters());
   Progress progress(options.out, options.quiet, options.epochs, loader.batches());
-  ScheduledRate rate(optimizer, options.schedule, options.epochs * loader.batches());
+  ScheduledRate rate(optimizer, options.schedule);
   FitResult result;
   for (int64_t epoch = 0; epoch < options.epochs && !result.interrupted; ++epoch) {
     const auto start = Clock::now();
     Running running;
+    GradientAccumulator accumulator;
     Progress::State state{.epoch = epoch};
     progress.Step(state);
     for (const Batch& batch : loader.Epoch(epoch)) {
@@ -157,22 +147,26 @@ FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& lo
         for (const StateUpdates::Update& update : updates.waiting()) best.Include(update.state);
       }
       updates.Release();
-      if (clip_norm > 0) ClipByGlobalNorm(step.gradients, clip_norm);
-      rate.SetFor(result.steps);
-      optimizer.Step(step.gradients);
-
-      ++result.steps;
       running.Add(loss, correct, batch.inputs.dim(0));
       const Metrics mean = running.Mean();
       ++state.step;
+      accumulator.Add(step.gradients, batch.inputs.dim(0));
+      step.gradients.clear();
+      result.interrupted = InterruptScope::requested();
+      if (accumulator.count() == options.accumulate || state.step == loader.batches() ||
+          result.interrupted) {
+        std::vector<Variable> gradients = accumulator.Take();
+        if (clip_norm > 0) ClipByGlobalNorm(gradients, clip_norm);
+        rate.SetFor(result.steps);
+        optimizer.Step(gradients);
+        ++result.steps;
+      }
       state.examples = mean.examples;
       state.loss = mean.loss;
       state.accuracy = mean.accuracy;
       progress.Step(state);
-      if (InterruptScope::requested()) {
-        result.interrupted = true;
-        break;
-      }
+      result.interrupted |= InterruptScope::requested();
+      if (result.interrupted && accumulator.count() == 0) break;
     }
     result.training = running.Mean();
     result.seconds += std::chrono::duration<double>(Clock::now() - start).count();

@@ -11,7 +11,8 @@
 
 #include "autograd/modes.h"
 #include "data/loader.h"
-#include "nn/optimizers.h"
+#include "nn/optimizer.h"
+#include "nn/schedules.h"
 #include "ops/ops.h"
 
 namespace wengert {
@@ -34,19 +35,15 @@ struct Metrics {
   int64_t examples = 0;
 };
 
-// The learning rate over a run, as a factor of the optimizer's: progress is 0 at the first step and
-// goes to 1.
-using Schedule = double (*)(double progress);
-double CosineDecay(double progress);  // from 1 to 0 (Loshchilov and Hutter 2017, eq. 5, once)
-// Rises from 1/25 to 1 over the first three tenths, then falls to 0, both along a half cosine
-// (Smith and Topin 2018, "Super-convergence").
-double OneCycle(double progress);
-
 struct FitOptions {
   int64_t epochs = 1;
-  Schedule schedule = nullptr;  // null: constant
-  double clip_norm = 0;         // the most that the gradients' global norm may be; 0: any
-  bool quiet = false;           // no progress
+  // The learning rate of each step of this run, the first being 0; null: the optimizer's. It has
+  // its own rate again at the end. A run has epochs * ceil(batches / accumulate) steps.
+  Schedule schedule = nullptr;
+  // Batches per step, whose gradients are averaged; the last step of an epoch may have fewer.
+  int64_t accumulate = 1;
+  double clip_norm = 0;     // the most that the gradients' global norm may be; 0: any
+  bool quiet = false;       // no progress
   std::FILE* out = stdout;  // progress; a line that renews itself on a terminal, else plain lines
   // Called after each epoch; what it gives is shown with the epoch.
   std::function<Metrics()> validate = nullptr;

@@ -59,5 +59,41 @@ TEST(ClipByGlobalNormTest, TheBoundIsPositive) {
             "[clip_by_global_norm] max_norm is nan, expected > 0");
 }
 
+TEST(ClipByNormTest, EachOnItsOwn) {
+  std::vector<Variable> gradients = Gradients();
+  ClipByNorm(gradients, 3.5);
+  EXPECT_EQ(gradients[0].value().ToVector<float>(), (std::vector<float>{3, 0}));
+  EXPECT_EQ(gradients[1].value().ToVector<float>(), (std::vector<float>{-3.5}));
+  EXPECT_EQ(gradients[2].shape(), (Shape{0, 2}));
+  EXPECT_EQ(gradients[3].value().ToVector<float>(), (std::vector<float>{0, 0, 3.5, 0}));
+  std::vector<Variable> huge = Gradients(1e30F);
+  ClipByNorm(huge, 1);
+  EXPECT_NEAR(huge[0].value().ToVector<float>()[0], 1, 1e-6);
+  EXPECT_NEAR(huge[3].value().ToVector<float>()[2], 1, 1e-6);
+  const float nan = std::nanf("");
+  std::vector<Variable> bad{Tensor::FromVector<float>({5, nan}), Tensor::FromVector<float>({5})};
+  ClipByNorm(bad, 1);
+  EXPECT_EQ(bad[0].value().ToVector<float>()[0], 5);
+  EXPECT_EQ(bad[1].value().ToVector<float>()[0], 1);
+  EXPECT_EQ(ThrownMessage([&] { ClipByNorm(bad, -1); }),
+            "[clip_by_norm] max_norm is -1, expected > 0");
+}
+
+TEST(ClipByValueTest, EachElement) {
+  std::vector<Variable> gradients = Gradients();
+  gradients.push_back(Tensor::FromVector<double>({std::nan(""), -INFINITY, 0.25}));
+  ClipByValue(gradients, 3.5);
+  EXPECT_EQ(gradients[0].value().ToVector<float>(), (std::vector<float>{3, 0}));
+  EXPECT_EQ(gradients[1].value().ToVector<float>(), (std::vector<float>{-3.5}));
+  EXPECT_EQ(gradients[2].shape(), (Shape{0, 2}));
+  EXPECT_EQ(gradients[3].value().ToVector<float>(), (std::vector<float>{0, 0, 3.5, 0}));
+  const std::vector<double> last = gradients[4].value().ToVector<double>();
+  EXPECT_TRUE(std::isnan(last[0]));
+  EXPECT_EQ(last[1], -3.5);
+  EXPECT_EQ(last[2], 0.25);
+  EXPECT_EQ(ThrownMessage([&] { ClipByValue(gradients, 0); }),
+            "[clip_by_value] limit is 0, expected > 0");
+}
+
 }  // namespace
 }  // namespace wengert
