@@ -97,6 +97,11 @@ void Optimizer::Step(const std::vector<Variable>& gradients) {
   for (size_t i = 0; i < gradients.size(); ++i) {
     const Variable& gradient = gradients[i];
     const Parameter& parameter = parameters_[i];
+    if (parameter.frozen()) {
+      throw Error("optimizer", absl::StrCat(std::string(parameter.name()),
+                                            " was frozen after the optimizer was made; make one of "
+                                            "Parameters(model) again"));
+    }
     if (!(gradient.shape() == parameter.shape()) || gradient.dtype() != parameter.dtype()) {
       throw Error(
           "optimizer",

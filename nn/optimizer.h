@@ -57,7 +57,7 @@ class Optimizer {
   // gradients: one per parameter, of its shape, as ValueAndGrad gives them. Updates all parameters
   // in one pass; a buffer is written in place where nothing else refers to it. When it throws,
   // wrong gradients have changed nothing; out of memory leaves each parameter and its state either
-  // updated or as they were.
+  // updated or as they were. Throws Error if a parameter was frozen meanwhile.
   void Step(const std::vector<Variable>& gradients);
 
   // The sum of the groups' L1 and L2 penalties now, to be shown with the loss.

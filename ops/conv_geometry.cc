@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "ops/axis_windows.h"
 #include "ops/conv.h"
 
 namespace wengert::internal {
@@ -73,15 +74,10 @@ int64_t SpanW(const Conv2dGeometry& g) { return (g.kernel_w - 1) * g.dilation_w 
 // One axis: the padding before and after, unless it is given, and the output's length.
 void ResolveAxis(Padding::Mode mode, int64_t in, int64_t span, int64_t stride, int64_t& before,
                  int64_t& after, int64_t& out) {
-  if (mode == Padding::kValid || mode == Padding::kExplicit) {
-    out = (in + before + after - span) / stride + 1;
-    return;
-  }
-  out = (in + stride - 1) / stride;
-  const int64_t total =
-      mode == Padding::kCausal ? span - 1 : std::max<int64_t>((out - 1) * stride + span - in, 0);
-  before = mode == Padding::kCausal ? total : total / 2;
-  after = total - before;
+  const auto windows = internal::WindowsAlong(mode, in, span, stride, before, after);
+  out = windows.count;
+  before = windows.before;
+  after = windows.after;
 }
 
 // The same where `out` is given and `in` is wanted: one of the lengths that give `out`.

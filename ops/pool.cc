@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "autograd/modes.h"
 #include "autograd/op.h"
+#include "ops/axis_windows.h"
 #include "ops/ops.h"
 #include "ops/patterns.h"
 
@@ -145,16 +146,6 @@ Variable MeanGradient(const Geometry& g, const Variable& dy) {
 // ---- Geometry ----
 
 // One axis: how many windows, and the padding before the first pixel.
-void ResolveAxis(Padding::Mode mode, int64_t in, int64_t window, int64_t stride, int64_t& before,
-                 int64_t after, int64_t& out) {
-  if (mode == Padding::kSame) {
-    out = (in + stride - 1) / stride;
-    before = std::max<int64_t>((out - 1) * stride + window - in, 0) / 2;
-  } else {
-    out = (in + before + after - window) / stride + 1;
-  }
-}
-
 constexpr int64_t kMaxStride = int64_t{1} << 31;
 
 // x: [N, H, W, C] with axes = 2, or [N, T, C] with axes = 1: images of one row.
@@ -194,11 +185,13 @@ Geometry MakeGeometry(std::string_view op, int axes, const Shape& x, const Pool2
   g.window = window;
   g.stride = stride;
   if (axes == 2) {
-    g.pad_top = padding.top;
-    ResolveAxis(padding.mode, g.in_h, window, stride, g.pad_top, padding.bottom, g.out_h);
+    const auto rows =
+        internal::WindowsAlong(padding.mode, g.in_h, window, stride, padding.top, padding.bottom);
+    g.out_h = rows.count, g.pad_top = rows.before;
   }
-  g.pad_left = padding.left;
-  ResolveAxis(padding.mode, g.in_w, window, stride, g.pad_left, padding.right, g.out_w);
+  const auto columns =
+      internal::WindowsAlong(padding.mode, g.in_w, window, stride, padding.left, padding.right);
+  g.out_w = columns.count, g.pad_left = columns.before;
   CheckedNumElements(OutputShape(g), op);
   return g;
 }

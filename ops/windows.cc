@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "ops/axis_windows.h"
 #include "ops/place.h"
 
 namespace wengert {
@@ -67,21 +68,6 @@ Variable FoldWindows(const Geometry& g, const Variable& windows) {
 constexpr int64_t kMaxStep = int64_t{1} << 31;
 constexpr int64_t kMaxWindow = int64_t{1} << 15;
 
-// One axis of `in` pixels: how many windows it has, and the padding before the first pixel. `span`:
-// a window's pixels, those between its elements included.
-struct AxisWindows {
-  int64_t count, before;
-};
-AxisWindows ResolveAxis(Padding::Mode mode, int64_t in, int64_t span, int64_t stride,
-                        int64_t before, int64_t after) {
-  if (mode == Padding::kSame) {
-    const int64_t count = (in + stride - 1) / stride;
-    return {count, std::max<int64_t>((count - 1) * stride + span - in, 0) / 2};
-  }
-  const int64_t spare = in + before + after - span;
-  return {spare < 0 ? -1 : spare / stride + 1, before};
-}
-
 // Of windows over `image`, which is [N, H, W, C].
 Geometry MakeGeometry(std::string_view op, const Shape& image, const UnfoldOptions& options) {
   const auto check = [op](const char* name, int64_t value, int64_t lowest, int64_t highest) {
@@ -96,17 +82,18 @@ Geometry MakeGeometry(std::string_view op, const Shape& image, const UnfoldOptio
   check("image height", image[1], 0, kMaxStep);
   check("image width", image[2], 0, kMaxStep);
   Padding padding = options.padding;
+  if (padding.mode == Padding::kCausal) throw Error(op, "causal padding is for conv1d alone");
   if (padding.mode != Padding::kExplicit) padding = {.mode = padding.mode};
   for (const int64_t pixels : {padding.top, padding.left, padding.bottom, padding.right}) {
     check("padding", pixels, 0, kMaxStep);
   }
   const int64_t span_h = (options.window_h - 1) * options.dilation + 1;
   const int64_t span_w = (options.window_w - 1) * options.dilation + 1;
-  const auto [out_h, pad_top] =
-      ResolveAxis(padding.mode, image[1], span_h, options.stride, padding.top, padding.bottom);
-  const auto [out_w, pad_left] =
-      ResolveAxis(padding.mode, image[2], span_w, options.stride, padding.left, padding.right);
-  if (out_h < 0 || out_w < 0) {
+  const auto rows = internal::WindowsAlong(padding.mode, image[1], span_h, options.stride,
+                                           padding.top, padding.bottom);
+  const auto columns = internal::WindowsAlong(padding.mode, image[2], span_w, options.stride,
+                                              padding.left, padding.right);
+  if (padding.mode != Padding::kSame && (rows.count == 0 || columns.count == 0)) {
     throw Error(op, absl::StrCat("windows of ", span_h, " x ", span_w,
                                  " pixels are larger than the padded ", ToString(image)));
   }
@@ -114,14 +101,14 @@ Geometry MakeGeometry(std::string_view op, const Shape& image, const UnfoldOptio
                    .in_h = image[1],
                    .in_w = image[2],
                    .channels = image[3],
-                   .out_h = out_h,
-                   .out_w = out_w,
+                   .out_h = rows.count,
+                   .out_w = columns.count,
                    .window_h = options.window_h,
                    .window_w = options.window_w,
                    .stride = options.stride,
                    .dilation = options.dilation,
-                   .pad_top = pad_top,
-                   .pad_left = pad_left};
+                   .pad_top = rows.before,
+                   .pad_left = columns.before};
   const Shape all{g.batch, g.out_h, g.out_w, g.window_h, g.window_w, g.channels};
   CheckedNumElements(all, op);
   return g;

@@ -71,6 +71,18 @@ TEST_F(FreezeTest, TrainingLeavesFrozenParametersAsTheyAre) {
   EXPECT_NE(Values(net_.backbone.weight), weight);
 }
 
+TEST_F(FreezeTest, AnOptimizerMadeBeforeSaysSo) {
+  Adam adam(Parameters(net_));
+  const std::vector<Variable> gradients =
+      ValueAndGrad([&] { return Mean(Square(net_(x_))); }, adam.parameters()).gradients;
+  Freeze(net_.backbone);
+  const Floats head = Values(net_.head.weight);
+  const std::string text = ThrownMessage([&] { adam.Step(gradients); });
+  EXPECT_NE(text.find("backbone/weight was frozen"), std::string::npos) << text;
+  EXPECT_EQ(Values(net_.head.weight), head);
+  EXPECT_EQ(adam.steps(), 0);
+}
+
 TEST_F(FreezeTest, NothingBelowIsDifferentiated) {
   Freeze(net_.backbone);
   EXPECT_FALSE(net_.backbone(x_).requires_grad());

@@ -166,6 +166,8 @@ TEST(UnfoldTest, Errors) {
   EXPECT_THAT(unfold({.padding = Padding::Pixels(-1)}), HasSubstr("padding -1"));
   EXPECT_THAT(unfold({.window_h = 3, .window_w = 2, .dilation = 2}),
               HasSubstr("[unfold] windows of 5 x 3 pixels are larger than the padded [2,4,5,3]"));
+  EXPECT_THAT(ThrownMessage([&] { Unfold(x, {.padding = Padding::Causal()}); }),
+              HasSubstr("causal padding is for conv1d alone"));
   EXPECT_THAT(ThrownMessage([&] { Fold(x, 4, 5, {.window_w = 2}); }),
               HasSubstr("[fold] [2,4,5,C] has windows [2,4,4,2 * C], not [2,4,5,3]"));
   EXPECT_THAT(ThrownMessage([&] { Fold(Counted({2}), 4, 5, {}); }),
