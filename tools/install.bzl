@@ -19,7 +19,7 @@ def _installable_library_impl(ctx):
             archives.append(library.static_library or library.pic_static_library)
         flags += [flag for flag in input.user_link_flags if flag not in flags]
 
-    archive = ctx.actions.declare_file("lib{}.a".format(ctx.attr.library_name))
+    archive = ctx.actions.declare_file("{0}/lib{1}.a".format(ctx.label.name, ctx.attr.library_name))
     ctx.actions.run_shell(
         inputs = archives,
         outputs = [archive],
@@ -35,7 +35,7 @@ def _installable_library_impl(ctx):
         "-l" + flag[len("-l:lib"):-len(".a")] if flag.startswith("-l:lib") else flag
         for flag in flags
     ]
-    shared = ctx.actions.declare_file("lib{}.so".format(ctx.attr.library_name))
+    shared = ctx.actions.declare_file("{0}/lib{1}.so".format(ctx.label.name, ctx.attr.library_name))
     ctx.actions.run_shell(
         inputs = [archive],
         outputs = [shared],
@@ -47,7 +47,7 @@ def _installable_library_impl(ctx):
             " ".join(flags),
         ),
     )
-    link_flags = ctx.actions.declare_file("link_flags")
+    link_flags = ctx.actions.declare_file("{}/link_flags".format(ctx.label.name))
     ctx.actions.write(link_flags, " ".join(flags) + "\n")
 
     headers = ctx.attr.library[0][CcInfo].compilation_context.headers.to_list()

@@ -29,8 +29,8 @@ for ((i = 0; i < ${#headers[@]}; ++i)); do
   done < <(sed -n 's/^ *#include "\(.*\)".*/\1/p' "$source/$header")
 done
 
-put 644 "$source/libwengert.a" lib/libwengert.a
-put 755 "$source/libwengert.so" lib/libwengert.so
+put 644 "$source/installable/libwengert.a" lib/libwengert.a
+put 755 "$source/installable/libwengert.so" lib/libwengert.so
 
 # The modules of Abseil whose functions the headers call.
 abseil=$(cd "$prefix/include/wengert" && grep -rhoP '#include "absl/\K[a-z_/]+' . | sort -u |
@@ -52,7 +52,7 @@ Version: $version
 Requires: $abseil
 Cflags: -std=c++20 -I\${includedir}
 Libs: -L\${libdir} -lwengert
-Libs.private: $(cat "$source/link_flags")
+Libs.private: $(cat "$source/installable/link_flags")
 EOF
 
 # wengert::wengert is the shared library, wengert::static the archive.
@@ -75,7 +75,7 @@ set_target_properties(wengert::wengert PROPERTIES
 set_target_properties(wengert::static PROPERTIES
   IMPORTED_LOCATION "\${_wengert_prefix}/lib/libwengert.a")
 target_link_libraries(wengert::static INTERFACE
-  $(sed 's/-l\([^ ]*\)/\1/g' "$source/link_flags"))
+  $(sed 's/-l\([^ ]*\)/\1/g' "$source/installable/link_flags"))
 EOF
 cat >"$prefix/lib/cmake/wengert/wengertConfigVersion.cmake" <<EOF
 set(PACKAGE_VERSION "$version")

@@ -9,6 +9,7 @@
 #include "data/formats/safetensors.h"
 #include "data/loader.h"
 #include "gtest/gtest.h"
+#include "nn/optimizers.h"
 #include "nn/save.h"
 #include "ops/ops.h"
 #include "tests/data/test_files.h"
