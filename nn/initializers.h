@@ -13,8 +13,9 @@ namespace wengert::nn {
 // What a layer's options take: &HeNormal, Constant(0.1), Scaled(&Orthogonal, 2), a lambda.
 using Initializer = std::function<Tensor(const Shape& shape, Generator& generator)>;
 
-// Fans of a weight [.., in, out]: what comes before the last two axes is the kernel's area. Throws
-// Error below rank 2, as do the initializers that scale by fans.
+// Fans of a weight [.., in, out]: what comes before the last two axes is the kernel's area. So
+// Keras counts, also of depthwise and transposed kernels, whose last axes mean something else.
+// Throws Error below rank 2, as do the initializers that scale by fans.
 struct Fans {
   double in, out;
 };

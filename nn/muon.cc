@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "autograd/op.h"
 #include "autograd/thread_state.h"
 #include "nn/optimizers.h"
 #include "ops/ops.h"
@@ -25,10 +26,12 @@ Variable Orthogonalize(const Variable& matrix, int steps, SourceLocation where) 
   // 1 between 0.7 and 1.2 (Jordan et al. 2024).
   constexpr double a = 3.4445, b = -4.7750, c = 2.0315;
   const WhereScope scope(where);
-  if (matrix.rank() != 2) {
-    throw Error("orthogonalize", absl::StrCat("expected a matrix, not ", ToString(matrix.shape())));
+  if (matrix.rank() != 2 || steps < 0) {
+    Error error("orthogonalize",
+                steps < 0 ? absl::StrCat(steps, " steps")
+                          : absl::StrCat("expected a matrix, not ", ToString(matrix.shape())));
+    internal::RethrowWithPlace(error, {&matrix, 1}, where);
   }
-  if (steps < 0) throw Error("orthogonalize", absl::StrCat(steps, " steps"));
   const bool tall = matrix.shape()[0] > matrix.shape()[1];
   Variable x = matrix / (Sqrt(Sum(Square(matrix))) + 1e-7);
   if (tall) x = Transpose(x);  // the smaller of the two Gram matrices
@@ -66,9 +69,11 @@ bool Muon::IsOneUpdate(const Parameter& parameter) const {
 std::vector<Variable> Muon::Update(std::vector<Variable> values, const Variable& gradient,
                                    const Rates& rates) {
   if (values.size() == 3) {  // the parameter and Adam's two states
+    Regularization regularization = rates.regularization;
+    regularization.decay *= options_.rate_factor;
     return ApplyUpdate(internal::AdamNumbers(rates.rate * options_.rate_factor, rates.step,
                                              options_.beta1, options_.beta2, options_.epsilon),
-                       std::move(values), gradient, rates.regularization);
+                       std::move(values), gradient, regularization);
   }
   const NoGradGuard no_grad;
   const Regularization& r = rates.regularization;

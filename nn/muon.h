@@ -33,7 +33,7 @@ class Muon : public Optimizer {
     // Which parameters are orthogonalized; null: all of rank 2. The authors leave embeddings and
     // the last layer to Adam. Throws Error where it takes a parameter of another rank.
     std::function<bool(const Parameter&)> orthogonalize = nullptr;
-    // Adam's, for the others: its rate is rate_factor * learning_rate.
+    // Adam's, for the others: its rate is rate_factor * learning_rate, in their decay too.
     double rate_factor = 0.015;
     double beta1 = 0.9;
     double beta2 = 0.95;

@@ -112,13 +112,12 @@ void Optimizer::Step(const std::vector<Variable>& gradients) {
   }
   Evaluate(gradients);  // so that only the updates are left to run
   const int64_t step = steps() + 1;
-  steps_.Set(Tensor::Full({}, static_cast<double>(step), DType::kInt64));
   const double learning_rate = this->learning_rate();
   // The only handles to parameters and states go into the updates, whose nodes may then take the
   // buffers over. What runs as several ops is held here in case they fail.
-  std::vector<std::vector<Variable>> updated, held;
-  std::vector<Variable> all;
-  {
+  std::vector<std::vector<Variable>> updated, held(parameters_.size());
+  std::vector<Variable> all, taken;
+  try {
     const EagerGuard together(false);
     const LiftPendingLimits unbounded;
     for (size_t i = 0; i < parameters_.size(); ++i) {
@@ -129,19 +128,19 @@ void Optimizer::Step(const std::vector<Variable>& gradients) {
           .step = step,
           .regularization = {
               .l1 = settings.l1, .l2 = settings.l2, .decay = rate * settings.weight_decay}};
-      std::vector<Variable> values{parameters_[i].Take()};
-      for (Parameter& state : states_[i]) values.push_back(state.Take());
-      held.emplace_back();
-      if (parameters_[i].dtype() != DType::kFloat32 || !IsOneUpdate(parameters_[i])) {
-        held.back() = values;
-      }
-      updated.push_back(Update(std::move(values), gradients[i], rates));
+      const bool hold = parameters_[i].dtype() != DType::kFloat32 || !IsOneUpdate(parameters_[i]);
+      taken.reserve(1 + states_[i].size());
+      taken.push_back(parameters_[i].Take());
+      for (Parameter& state : states_[i]) taken.push_back(state.Take());
+      if (hold) held[i] = taken;
+      updated.push_back(Update(taken, gradients[i], rates));
+      taken.clear();
       all.insert(all.end(), updated.back().begin(), updated.back().end());
     }
-  }
-  try {
+    steps_.Set(Tensor::Full({}, static_cast<double>(step), DType::kInt64));
     Evaluate(all);
   } catch (...) {
+    if (!taken.empty()) Store(updated.size(), std::move(taken));
     for (size_t i = 0; i < updated.size(); ++i) {
       const Node* node = updated[i][0].node();
       if (!held[i].empty()) {

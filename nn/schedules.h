@@ -9,8 +9,8 @@
 namespace wengert {
 
 // The rate of a step; the first is 0. A schedule of `steps` steps stays at its end afterwards, and
-// is there at once where `steps` is 0. They compose: WarmUp(100, CosineDecay({.rate = 1e-3, .steps
-// = 900})). All throw Error on rates and lengths below 0.
+// is there at once where `steps` may be 0. They compose: WarmUp(100, CosineDecay({.rate = 1e-3,
+// .steps = 900})). All throw Error on rates and lengths below 0.
 using Schedule = std::function<double(int64_t step)>;
 
 Schedule ConstantRate(double rate);

@@ -1,6 +1,9 @@
 #include "nn/weight_average.h"
 
 #include <algorithm>
+#include <string>
+
+#include "absl/strings/str_cat.h"
 
 namespace wengert {
 namespace {
@@ -22,7 +25,14 @@ class Follower : public Optimizer {
 WeightAverage::WeightAverage(std::vector<Parameter> parameters, const Options& options)
     : parameters_(std::move(parameters)), options_(options) {
   internal::CheckBelowOne("weight_average", "decay", options.decay);
-  for (const Parameter& parameter : parameters_) {
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const Parameter& parameter = parameters_[i];
+    for (size_t k = 0; k < i; ++k) {
+      if (!parameter.SharesWith(parameters_[k])) continue;
+      throw Error("weight_average",
+                  absl::StrCat("parameter ", i, " ", std::string(parameter.name()),
+                               " is parameter ", k, " again"));
+    }
     averages_.push_back(Parameter::Untrained(parameter.value().Clone()));
   }
   follower_ = std::make_unique<Follower>(averages_, 1 - options.decay);
@@ -30,10 +40,10 @@ WeightAverage::WeightAverage(std::vector<Parameter> parameters, const Options& o
 
 void WeightAverage::Update() {
   if (!own_.empty()) throw Error("weight_average", "Update between Apply and Restore");
-  if (options_.warm_up) {
-    const double n = static_cast<double>(follower_->steps()) + 1;
-    follower_->set_learning_rate(std::max(1 - options_.decay, 9 / (n + 9)));
-  }
+  const double n = static_cast<double>(follower_->steps()) + 1;
+  const double part = 1 - options_.decay;
+  // Set each time: what was loaded brought its own.
+  follower_->set_learning_rate(options_.warm_up ? std::max(part, 9 / (n + 9)) : part);
   std::vector<Variable> targets;
   for (const Parameter& parameter : parameters_) targets.push_back(parameter.value());
   follower_->Step(targets);

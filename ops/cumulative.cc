@@ -138,7 +138,7 @@ struct LogCumSumExpOp : Op<LogCumSumExpOp> {
   Gradients Vjp(VariableSpan x, const Variable& y, const Variable& dy, Needs) const {
     // exp(of - result), 0 where the result is -infinity, as all that it is of.
     const auto share = [](const Variable& of, const Variable& result) {
-      return Exp(Where(result > -kInfinity, of - result, -kInfinity));
+      return Exp(Where(NotEqual(result, -kInfinity), of - result, -kInfinity));
     };
     const int axis = order.axis;
     const int64_t length = x[0].shape()[axis];

@@ -132,15 +132,6 @@ class Equation {
   std::map<Label, int64_t> lengths_;
 };
 
-// [..., n, m] -> [..., min(n, m)].
-Variable DiagonalOfLastTwo(const Variable& x) {
-  const int64_t n = x.dim(-2), m = x.dim(-1);
-  Shape shape = x.shape();
-  shape.Remove(x.rank() - 1);
-  shape[x.rank() - 2] = n * m;
-  return Narrow(Reshape(x, shape), -1, 0, std::min(n, m), m + 1);
-}
-
 // A value whose axes have names.
 struct Factor {
   Variable value;
@@ -176,7 +167,7 @@ Factor WithDiagonals(Factor x) {
     order.push_back(static_cast<int>(i));
     order.push_back(static_cast<int>(j));
     rest.push_back(label);
-    x = {DiagonalOfLastTwo(Permute(x.value, order)), std::move(rest)};
+    x = {Diagonal(Permute(x.value, order)), std::move(rest)};
     j = 0;
   }
   return x;
@@ -301,7 +292,7 @@ Variable Trace(const Variable& x, SourceLocation where) {
     internal::RethrowWithPlace(error, {&x, 1}, where);
   }
   const WhereScope scope(where);
-  return Sum(DiagonalOfLastTwo(x), -1);
+  return Sum(Diagonal(x), -1);
 }
 
 }  // namespace wengert

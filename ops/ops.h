@@ -250,7 +250,8 @@ Variable StdDev(const Variable& x, const Axes& axes = {}, bool keep_dims = false
 Variable Prod(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
               SourceLocation where = SourceLocation::current());
 // (|x_1|^p + |x_2|^p + ...)^(1/p), p > 0; infinity: the largest |x_i|. Where an element is 0 its
-// derivative is 0, so that of a vector of zeros is 0. Throws Error for another p.
+// derivative is 0, so that of a vector of zeros is 0. Powers that overflow make it infinite. Throws
+// Error for another p.
 Variable Norm(const Variable& x, double p = 2, const Axes& axes = {}, bool keep_dims = false,
               SourceLocation where = SourceLocation::current());
 // The value between the lower and the upper half, of an even number the mean of the two in the

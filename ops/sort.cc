@@ -52,21 +52,6 @@ Variable Exchanged(const Variable& x, int axis, SourceLocation where) {
   return axis == x.rank() - 1 ? x : Transpose(x, axis, -1, where);
 }
 
-// y[..., i] = x[..., positions[..., i]].
-Variable TakeFromRows(const Variable& x, const Variable& positions, SourceLocation where) {
-  if (x.size() == 0) return Reshape(x, positions.shape(), where);
-  const WhereScope scope(where);
-  const int64_t length = x.dim(-1), rows = x.size() / length;
-  Variable places = positions;
-  if (rows > 1) {
-    Shape starts = x.shape();
-    starts[x.rank() - 1] = 1;
-    const auto size = static_cast<double>(x.size());
-    places = positions + Tensor::Arange(0, size, static_cast<double>(length)).Reshape(starts);
-  }
-  return Gather(Reshape(x, {x.size()}), places);
-}
-
 int Axis(std::string_view op, const Variable& x, int axis, SourceLocation where) {
   try {
     return NormalizeAxis(axis, x.rank(), op);
@@ -99,7 +84,8 @@ ValuesAndIndices TopK(const Variable& x, int64_t k, int axis, bool largest, Sour
   }
   const Variable rows = Exchanged(x, axis, where);
   const Variable order = Apply(ArgSortOp{.count = k, .descending = largest}, {rows}, where);
-  return {Exchanged(TakeFromRows(rows, order, where), axis, where), Exchanged(order, axis, where)};
+  return {Exchanged(GatherAlong(rows, order, -1, where), axis, where),
+          Exchanged(order, axis, where)};
 }
 
 }  // namespace wengert

@@ -29,7 +29,7 @@ Variable PowerOrZero(const Variable& x, double power) {
   internal::RethrowWithPlace(error, inputs, where);
 }
 
-// Throws unless there is an element to reduce, or nothing to give.
+// Throws unless there is an element to reduce.
 void CheckCount(std::string_view op, const Variable& x, const Reduction& reduction,
                 SourceLocation where) {
   if (reduction.Count(x.shape()) > 0) return;

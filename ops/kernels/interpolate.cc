@@ -68,8 +68,9 @@ void InterpolateKernel(bool nearest, int axis, const Tensor& x, Tensor& y) {
       } else if constexpr (std::is_floating_point_v<T>) {
         const T* const high = low + row;
         const T weight = static_cast<T>(places.weight[i]);
-#pragma omp simd
-        for (int64_t c = 0; c < row; ++c) result[c] = low[c] + (high[c] - low[c]) * weight;
+        for (int64_t c = 0; c < row; ++c) {  // of two equal infinities the difference is NaN
+          result[c] = high[c] == low[c] ? low[c] : low[c] + (high[c] - low[c]) * weight;
+        }
       }
     });
   });
@@ -89,17 +90,16 @@ void InterpolateGradientKernel(bool nearest, int axis, const Tensor& dy, Tensor&
     const T* const in = dy.data<T>();
     T* const out = dx.mutable_data<T>();
     ForEachRow(to, [&](int64_t o, int64_t k) {
-      T* const result = out + (o * to.length + k) * row;
-      std::fill_n(result, row, T{0});
+      std::vector<double> sums(row);
       // All that lie between the pixel before and the one after.
       for (int64_t i = first[std::max<int64_t>(k - 1, 0)]; i < first[k + 1]; ++i) {
         const double part = places.lower[i] == k ? 1 - places.weight[i] : places.weight[i];
         if (part == 0) continue;
-        const T weight = static_cast<T>(part);
         const T* const term = in + (o * from.length + i) * row;
-#pragma omp simd
-        for (int64_t c = 0; c < row; ++c) result[c] += term[c] * weight;
+        for (int64_t c = 0; c < row; ++c) sums[c] += term[c] * part;
       }
+      T* const result = out + (o * to.length + k) * row;
+      for (int64_t c = 0; c < row; ++c) result[c] = static_cast<T>(sums[c]);
     });
   };
   dx.dtype() == DType::kFloat32 ? run(float()) : run(double());

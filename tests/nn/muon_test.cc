@@ -106,7 +106,7 @@ void ExpectFollowsTheArticle(bool nesterov, DType dtype, double tolerance) {
       m[i] = 0.9 * m[i] + 0.1 * g;
       square[i] = 0.95 * square[i] + 0.05 * g * g;
       const double rate = kRate * 0.015;
-      v[i] = v[i] * (1 - kRate * kDecay) -
+      v[i] = v[i] * (1 - 0.015 * kRate * kDecay) -
              rate * m[i] / (1 - std::pow(0.9, step)) /
                  (std::sqrt(square[i] / (1 - std::pow(0.95, step))) + 1e-10);
       ASSERT_NEAR(found[i], v[i], std::max(tolerance, 1e-10)) << "step " << step;
@@ -176,7 +176,17 @@ TEST(MuonTest, Misuse) {
   EXPECT_EQ(ThrownMessage([&] { Muon({p}, {.learning_rate = -1}); }),
             "[optimizer] learning_rate is -1, expected a finite number, 0 or above");
   const std::string text = ThrownMessage([&] { Orthogonalize(p); });
-  EXPECT_NE(text.find("[orthogonalize] expected a matrix, not [2]"), std::string::npos) << text;
+  EXPECT_NE(text.find("[orthogonalize] expected a matrix, not [2] (tests/nn/muon_test.cc:"),
+            std::string::npos)
+      << text;
+}
+
+TEST(MuonTest, AsksOfParametersWhatTheyHold) {
+  const Parameter p(Tensor::Ones({3, 4}));
+  Muon muon({p}, {.orthogonalize = [](const Parameter& q) { return q.value().rank() == 2; }});
+  muon.Step({Tensor::Ones({3, 4})});
+  EXPECT_EQ(p.value().shape(), Shape({3, 4}));
+  EXPECT_EQ(muon.steps(), 1);
 }
 
 TEST(MuonTest, WhatSomebodyHoldsKeepsItsValue) {

@@ -65,6 +65,10 @@ TEST(WeightAverageTest, Misuse) {
   const Parameter p(Tensor::Ones({2}));
   EXPECT_EQ(ThrownMessage([&] { WeightAverage({p}, {.decay = 1}); }),
             "[weight_average] decay is 1, expected from 0 to below 1");
+  EXPECT_EQ(ThrownMessage([&] {
+              WeightAverage({p, p});
+            }),
+            "[weight_average] parameter 1  is parameter 0 again");
   WeightAverage average({p});
   EXPECT_EQ(ThrownMessage([&] { average.Restore(); }), "[weight_average] Restore without an Apply");
   average.Apply();
@@ -72,6 +76,17 @@ TEST(WeightAverageTest, Misuse) {
             "[weight_average] Apply without a Restore after the last one");
   EXPECT_EQ(ThrownMessage([&] { average.Update(); }),
             "[weight_average] Update between Apply and Restore");
+}
+
+TEST(WeightAverageTest, KeepsItsOwnDecayWhenLoaded) {
+  const std::string path = TestFolder() + "/decay.safetensors";
+  Parameter p(Tensor::Zeros({1}));
+  WeightAverage fast({p}, {.decay = 0.5}), slow({p}, {.decay = 0.75});
+  ASSERT_TRUE(Save(fast, path).ok());
+  ASSERT_TRUE(Load(slow, path).ok());
+  p.Set(Tensor::Ones({1}));
+  slow.Update();
+  EXPECT_EQ(slow.averages()[0].value().item<float>(), 0.25f);
 }
 
 TEST(WeightAverageTest, IsSavedAndLoaded) {
