@@ -66,6 +66,9 @@ Optimizer::Optimizer(ParameterGroups parameters, double learning_rate, double we
     internal::CheckAtLeastZero("optimizer", "l1", settings.l1);
     internal::CheckAtLeastZero("optimizer", "l2", settings.l2);
     for (const Parameter& parameter : group.parameters) {
+      if (!parameter.defined()) {
+        throw Error("optimizer", absl::StrCat("parameter ", parameters_.size(), " was never set"));
+      }
       for (size_t k = 0; k < parameters_.size(); ++k) {
         if (parameter.SharesWith(parameters_[k])) {
           throw Error("optimizer",
