@@ -168,6 +168,10 @@ struct CheckpointOp : Op<CheckpointOp> {
 }  // namespace
 
 Variable Checkpoint(const Function& f, std::vector<Variable> inputs, SourceLocation where) {
+  if (!f) {
+    Error error("checkpoint", "the function is null");
+    internal::RethrowWithPlace(error, inputs, where);
+  }
   auto recorded = std::make_shared<Recorded>();
   StateUpdates updates;
   {

@@ -19,9 +19,14 @@ std::vector<Variable> Aliases(VariableSpan x) {
 }
 
 void CheckSameShapes(VariableSpan x, VariableSpan directions, std::string_view op) {
-  bool same = x.size() == directions.size();
-  for (size_t i = 0; same && i < x.size(); ++i) same = x[i].shape() == directions[i].shape();
-  if (!same) throw Error(op, "one direction per input is needed, of the input's shape");
+  if (x.size() != directions.size()) {
+    throw Error(op, absl::StrCat(directions.size(), " directions for ", x.size(), " inputs"));
+  }
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (x[i].shape() == directions[i].shape()) continue;
+    throw Error(op, absl::StrCat("direction ", i, " is ", ToString(directions[i].shape()),
+                                 ", but its input is ", ToString(x[i].shape())));
+  }
 }
 
 // Joins rows into [rows, ...]: the shape change that the result needs, differentiable.

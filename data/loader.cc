@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "data/permutation.h"
@@ -79,8 +80,11 @@ Batch EpochBatches::At(int64_t index) const {
 
 Loader::Loader(const Tensor& inputs, const Tensor& targets, const LoaderOptions& options)
     : options_(options) {
-  Check(inputs.defined() && inputs.rank() > 0, "inputs need a first axis, of examples");
-  Check(targets.defined() && targets.rank() > 0, "targets need a first axis, of examples");
+  for (const auto& [name, tensor] : {std::pair("inputs", &inputs), {"targets", &targets}}) {
+    Check(tensor->defined(), name, " are undefined");
+    Check(tensor->rank() > 0, name, " are ", ToString(tensor->shape()),
+          ", but need a first axis, of examples");
+  }
   const int64_t available = inputs.dim(0);
   Check(available == targets.dim(0), "inputs ", ToString(inputs.shape()), " and targets ",
         ToString(targets.shape()), " differ in their number of examples");

@@ -45,9 +45,9 @@ std::vector<Method> Methods() {
                                    Sgd::Options{.learning_rate = rate, .momentum = momentum});
     };
   };
-  return {{"gradient descent, all images", 0, sgd(0.3, 0)},
-          {"stochastic, one image", 1, sgd(0.01, 0)},
-          {"mini-batches of 128", 128, sgd(0.3, 0)},
+  return {{"gradient descent (all)", 0, sgd(0.3, 0)},
+          {"stochastic (one)", 1, sgd(0.01, 0)},
+          {"mini-batches (128)", 128, sgd(0.3, 0)},
           {"momentum 0.9", 128, sgd(0.1, 0.9)},
           {"RMSprop", 128,
            [](const std::vector<Parameter>& parameters) {
@@ -84,7 +84,7 @@ class Race {
   }
   void PrintRow() {
     const Loader test(data_.test.images, data_.test.labels, {.batch_size = 500, .scale = true});
-    std::printf("%-29s %8lld %10.1f %12.4f %12.2f %%\n", method_.name,
+    std::printf("%-23s %8lld %10.1f %12.4f %12.2f %%\n", method_.name,
                 static_cast<long long>(optimizer_->steps()), Epochs(), loss_,
                 100 * EvaluateObjective(objective_, test).accuracy);
     std::fflush(stdout);
@@ -120,7 +120,7 @@ class Race {
     const Loader sample(data_.train.images, data_.train.labels,
                         {.batch_size = 500, .scale = true, .limit = kSample});
     loss_ = EvaluateObjective(objective_, sample).loss;
-    absl::StrAppendFormat(&csv, "\"%s\",%d,%d,%.4f,%.6f\n", method_.name, optimizer_->steps(),
+    absl::StrAppendFormat(&csv, "%s,%d,%d,%.4f,%.6f\n", method_.name, optimizer_->steps(),
                           examples_, seconds_, loss_);
     next_measurement_ = seconds_ + absl::GetFlag(FLAGS_seconds) / 50;
   }
@@ -152,7 +152,7 @@ absl::StatusOr<int> Run() {
   const absl::StatusOr<Mnist> data = LoadMnist();
   if (!data.ok()) return data.status();
   std::string csv = "method,step,examples,seconds,loss\n";
-  std::printf("%-29s %8s %10s %12s %14s\n", "", "steps", "epochs", "loss", "test accuracy");
+  std::printf("%-23s %8s %10s %12s %14s\n", "", "steps", "epochs", "loss", "test accuracy");
   for (const Method& method : Methods()) {
     Race race(*data, method);
     race.Run(csv);

@@ -59,6 +59,12 @@ Variable MultiHeadAttention::operator()(const Variable& x, const Variable& sourc
   const int64_t size = query.weight.shape()[0];
   CheckSequence("x", x, size, where);
   CheckSequence("source", source, size, where);
+  if (x.shape()[0] != source.shape()[0]) {
+    Error error("multi_head_attention",
+                absl::StrCat("x ", ToString(x.shape()), " and source ", ToString(source.shape()),
+                             " differ in their number of examples"));
+    internal::RethrowWithPlace(error, {&x, 1}, where);
+  }
   const double scale = 1 / std::sqrt(static_cast<double>(size / heads));
   const Variable q = SplitHeads(query(x) * scale, heads);
   const Variable k = SplitHeads(key(source), heads);

@@ -38,7 +38,8 @@ Conv1d::Conv1d(const Options& o, Generator& generator)
     : options{
           .stride = o.stride, .dilation = o.dilation, .groups = o.groups, .padding = o.padding} {
   CheckOptions("conv1d", o);
-  weight = Parameter(o.initializer({o.kernel, o.in / o.groups, o.out}, generator));
+  weight = Parameter(
+      Initialized("conv1d", o.initializer, {o.kernel, o.in / o.groups, o.out}, generator));
   bias = Bias(o.use_bias, o.out);
 }
 
@@ -51,7 +52,8 @@ DepthwiseConv2d::DepthwiseConv2d(const Options& o, Generator& generator)
     : options{.stride = o.stride, .dilation = o.dilation, .padding = o.padding} {
   CheckPositive("depthwise_conv2d",
                 {{"in", o.in}, {"kernel", o.kernel}, {"multiplier", o.multiplier}});
-  weight = Parameter(o.initializer({o.kernel, o.kernel, o.in, o.multiplier}, generator));
+  weight = Parameter(Initialized("depthwise_conv2d", o.initializer,
+                                 {o.kernel, o.kernel, o.in, o.multiplier}, generator));
   bias = Bias(o.use_bias, o.in * o.multiplier);
 }
 
@@ -62,7 +64,8 @@ Variable DepthwiseConv2d::operator()(const Variable& x, SourceLocation where) co
 
 ConvTranspose2d::ConvTranspose2d(const Options& o, Generator& generator) : options(OpOptions(o)) {
   CheckOptions("conv_transpose2d", o);
-  weight = Parameter(o.initializer({o.kernel, o.kernel, o.out / o.groups, o.in}, generator));
+  weight = Parameter(Initialized("conv_transpose2d", o.initializer,
+                                 {o.kernel, o.kernel, o.out / o.groups, o.in}, generator));
   bias = Bias(o.use_bias, o.out);
 }
 
@@ -73,7 +76,8 @@ Variable ConvTranspose2d::operator()(const Variable& x, SourceLocation where) co
 
 ConvTranspose1d::ConvTranspose1d(const Options& o, Generator& generator) : options(OpOptions(o)) {
   CheckOptions("conv_transpose1d", o);
-  weight = Parameter(o.initializer({o.kernel, o.out / o.groups, o.in}, generator));
+  weight = Parameter(Initialized("conv_transpose1d", o.initializer,
+                                 {o.kernel, o.out / o.groups, o.in}, generator));
   bias = Bias(o.use_bias, o.out);
 }
 

@@ -141,9 +141,20 @@ Initializer Constant(double value) {
   return [value](const Shape& shape, Generator&) { return Tensor::Full(shape, value); };
 }
 
+Tensor Initialized(std::string_view layer, const Initializer& initializer, const Shape& shape,
+                   Generator& generator) {
+  if (!initializer) throw Error(layer, "the initializer is null");
+  Tensor initial = initializer(shape, generator);
+  if (initial.shape() != shape) {
+    throw Error(layer, absl::StrCat("the initializer gives ", ToString(initial.shape()),
+                                    ", not the weight's ", ToString(shape)));
+  }
+  return initial;
+}
+
 Initializer Scaled(Initializer initializer, double gain) {
   return [initializer = std::move(initializer), gain](const Shape& shape, Generator& generator) {
-    return (Variable(initializer(shape, generator)) * gain).value();
+    return (Variable(Initialized("initializer", initializer, shape, generator)) * gain).value();
   };
 }
 

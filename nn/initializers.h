@@ -4,6 +4,7 @@
 #define WENGERT_NN_INITIALIZERS_H_
 
 #include <functional>
+#include <string_view>
 
 #include "autograd/modes.h"
 #include "tensor/tensor.h"
@@ -12,6 +13,10 @@ namespace wengert::nn {
 
 // What a layer's options take: &HeNormal, Constant(0.1), Scaled(&Orthogonal, 2), a lambda.
 using Initializer = std::function<Tensor(const Shape& shape, Generator& generator)>;
+
+// What `initializer` gives, for layers: throws Error where it is null or gives another shape.
+Tensor Initialized(std::string_view layer, const Initializer& initializer, const Shape& shape,
+                   Generator& generator);
 
 // Fans of a weight [.., in, out]: what comes before the last two axes is the kernel's area. So
 // Keras counts, also of depthwise and transposed kernels, whose last axes mean something else.

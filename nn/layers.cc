@@ -18,7 +18,8 @@ void CheckPositive(std::string_view layer,
 
 Dense::Dense(const Options& options, Generator& generator) {
   CheckPositive("dense", {{"in", options.in}, {"out", options.out}});
-  weight = Parameter(options.initializer({options.in, options.out}, generator));
+  weight =
+      Parameter(Initialized("dense", options.initializer, {options.in, options.out}, generator));
   if (options.use_bias) bias = Parameter(Tensor::Zeros({options.out}));
 }
 
@@ -37,7 +38,8 @@ Conv2d::Conv2d(const Options& o, Generator& generator)
     throw Error("conv2d",
                 absl::StrCat(o.groups, " groups do not divide in = ", o.in, " and out = ", o.out));
   }
-  weight = Parameter(o.initializer({o.kernel, o.kernel, o.in / o.groups, o.out}, generator));
+  weight = Parameter(Initialized("conv2d", o.initializer,
+                                 {o.kernel, o.kernel, o.in / o.groups, o.out}, generator));
   if (o.use_bias) bias = Parameter(Tensor::Zeros({o.out}));
 }
 

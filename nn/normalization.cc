@@ -19,6 +19,11 @@ Parameter ZerosIf(bool wanted, int64_t size) {
   return wanted ? Parameter(Tensor::Zeros({size})) : Parameter();
 }
 
+void CheckEpsilon(std::string_view layer, double epsilon) {
+  if (epsilon >= 0) return;
+  throw Error(layer, absl::StrCat("epsilon = ", epsilon, ", but must be 0 or above"));
+}
+
 [[noreturn]] void Refuse(std::string_view layer, const Variable& x, std::string_view problem,
                          const Parameter& reading, SourceLocation where) {
   Error error(layer, absl::StrCat("x is ", ToString(x.shape()), std::string(problem)));
@@ -44,6 +49,7 @@ Variable ScaleAndShift(Variable y, const Parameter& weight, const Parameter& bia
 
 LayerNorm::LayerNorm(const Options& o) : size(o.size), epsilon(o.epsilon) {
   CheckPositive("layer_norm", {{"size", size}});
+  CheckEpsilon("layer_norm", epsilon);
   weight = OnesIf(o.use_weight, size);
   bias = ZerosIf(o.use_bias, size);
 }
@@ -58,6 +64,7 @@ Variable LayerNorm::operator()(const Variable& x, SourceLocation where) const {
 
 RmsNorm::RmsNorm(const Options& o) : size(o.size), epsilon(o.epsilon) {
   CheckPositive("rms_norm", {{"size", size}});
+  CheckEpsilon("rms_norm", epsilon);
   weight = OnesIf(o.use_weight, size);
 }
 
@@ -70,6 +77,7 @@ Variable RmsNorm::operator()(const Variable& x, SourceLocation where) const {
 
 GroupNorm::GroupNorm(const Options& o) : size(o.size), groups(o.groups), epsilon(o.epsilon) {
   CheckPositive("group_norm", {{"size", size}, {"groups", groups}});
+  CheckEpsilon("group_norm", epsilon);
   if (size % groups != 0) {
     throw Error("group_norm", absl::StrCat(groups, " groups do not divide size = ", size));
   }
@@ -91,6 +99,7 @@ Variable GroupNorm::operator()(const Variable& x, SourceLocation where) const {
 
 BatchNorm::BatchNorm(const Options& o) : momentum(o.momentum), epsilon(o.epsilon) {
   CheckPositive("batch_norm", {{"size", o.size}});
+  CheckEpsilon("batch_norm", epsilon);
   if (!(momentum >= 0 && momentum <= 1)) {
     throw Error("batch_norm", absl::StrCat("momentum = ", momentum, ", but must be in [0, 1]"));
   }

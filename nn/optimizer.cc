@@ -66,6 +66,9 @@ Optimizer::Optimizer(ParameterGroups parameters, double learning_rate, double we
     internal::CheckAtLeastZero("optimizer", "l1", settings.l1);
     internal::CheckAtLeastZero("optimizer", "l2", settings.l2);
     for (const Parameter& parameter : group.parameters) {
+      if (!parameter.defined()) {
+        throw Error("optimizer", absl::StrCat("parameter ", parameters_.size(), " was never set"));
+      }
       for (size_t k = 0; k < parameters_.size(); ++k) {
         if (parameter.SharesWith(parameters_[k])) {
           throw Error("optimizer",
@@ -112,6 +115,7 @@ void Optimizer::Step(const std::vector<Variable>& gradients) {
   }
   Evaluate(gradients);  // so that only the updates are left to run
   const int64_t step = steps() + 1;
+  SetSteps(step);
   const double learning_rate = this->learning_rate();
   // The only handles to parameters and states go into the updates, whose nodes may then take the
   // buffers over. What runs as several ops is held here in case they fail.
@@ -137,9 +141,9 @@ void Optimizer::Step(const std::vector<Variable>& gradients) {
       taken.clear();
       all.insert(all.end(), updated.back().begin(), updated.back().end());
     }
-    steps_.Set(Tensor::Full({}, static_cast<double>(step), DType::kInt64));
     Evaluate(all);
   } catch (...) {
+    if (updated.size() < parameters_.size()) SetSteps(step - 1);
     if (!taken.empty()) Store(updated.size(), std::move(taken));
     for (size_t i = 0; i < updated.size(); ++i) {
       const Node* node = updated[i][0].node();
@@ -154,6 +158,10 @@ void Optimizer::Step(const std::vector<Variable>& gradients) {
   }
   all.clear();
   for (size_t i = 0; i < parameters_.size(); ++i) Store(i, std::move(updated[i]));
+}
+
+void Optimizer::SetSteps(int64_t steps) {
+  steps_.Set(Tensor::Full({}, static_cast<double>(steps), DType::kInt64));
 }
 
 void Optimizer::Store(size_t i, std::vector<Variable> values) {

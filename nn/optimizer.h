@@ -102,6 +102,7 @@ class Optimizer {
   struct Settings {  // of one parameter
     double rate_factor, weight_decay, l1, l2;
   };
+  void SetSteps(int64_t steps);
   void Store(size_t i, std::vector<Variable> values);
 
   std::vector<Parameter> parameters_;

@@ -3,6 +3,7 @@
 #include <numbers>
 
 #include "autograd/modes.h"
+#include "autograd/op.h"
 #include "ops/ops.h"
 
 namespace wengert {
@@ -46,7 +47,12 @@ Variable HardSigmoid(const Operand& x) {
 
 Variable Lerp(const Operand& a, const Operand& b, const Operand& weight) {
   const WhereScope scope(a.where());
-  return a + weight * (b - a);
+  try {
+    return a + weight * (b - a);
+  } catch (const Error& error) {
+    Error of_lerp("lerp", error.message());
+    internal::RethrowWithPlace(of_lerp, {}, a.where());
+  }
 }
 
 Variable LogicalNot(const Operand& x) {

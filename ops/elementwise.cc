@@ -326,7 +326,10 @@ Variable Clip(const Operand& x, double low, double high) {
 Variable Where(const Variable& condition, const Operand& a, const Operand& b) {
   const SourceLocation where = a.where();
   if (!condition.defined() || condition.dtype() != DType::kBool) {
-    ThrowAt("where", "the condition must be bool", where, {&condition, 1});
+    ThrowAt("where",
+            absl::StrCat("the condition must be bool, not ",
+                         condition.defined() ? std::string(Name(condition.dtype())) : "undefined"),
+            where, {&condition, 1});
   }
   const bool numbers_only = a.is_number() && b.is_number();
   const bool floating = a.number_is_floating() || b.number_is_floating();

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "autograd/op.h"
 #include "autograd/slice.h"
 #include "ops/kernels/elementwise_loop.h"
@@ -201,7 +202,8 @@ Variable Permute(const Variable& x, absl::Span<const int> order, SourceLocation 
   }
   if (!fits) {
     Throw("permute",
-          absl::StrCat("the order is not a permutation of the axes of ", ToString(x.shape())),
+          absl::StrCat("the order {", absl::StrJoin(order, ","),
+                       "} is not a permutation of the axes of ", ToString(x.shape())),
           {&x, 1}, where);
   }
   return Apply(std::move(op), {x}, where);
@@ -294,7 +296,8 @@ std::vector<Variable> Split(const Variable& x, absl::Span<const int64_t> lengths
   }
   if (start != x.shape()[axis] || parts.size() != lengths.size()) {
     Throw("split",
-          absl::StrCat("the lengths do not add up to axis ", axis, " of ", ToString(x.shape())),
+          absl::StrCat("the lengths {", absl::StrJoin(lengths, ","), "} do not add up to axis ",
+                       axis, " of ", ToString(x.shape())),
           {&x, 1}, where);
   }
   return parts;
@@ -323,7 +326,15 @@ Variable Squeeze(const Variable& x, int axis, SourceLocation where) {
 }
 
 Variable Unsqueeze(const Variable& x, int axis, SourceLocation where) {
-  axis = Axis(axis, x.rank() + 1, "unsqueeze", x, where);
+  const int rank = x.rank();
+  if (rank == kMaxRank || axis < -rank - 1 || axis > rank) {
+    Throw("unsqueeze",
+          rank == kMaxRank
+              ? absl::StrCat(ToString(x.shape()), " has the maximum rank, ", kMaxRank, ", already")
+              : absl::StrCat("axis ", axis, " is out of range for ", ToString(x.shape())),
+          {&x, 1}, where);
+  }
+  if (axis < 0) axis += rank + 1;
   Shape shape = x.shape();
   shape.Insert(axis, 1);
   return WithShape(x, std::move(shape), where);

@@ -96,6 +96,13 @@ using internal::ThrowAt;
 
 Variable SequenceMask(const Variable& lengths, int64_t steps, SourceLocation where) {
   const WhereScope scope(where);
+  if (lengths.rank() != 1 || IsFloating(lengths.dtype()) || lengths.dtype() == DType::kBool) {
+    ThrowAt("sequence_mask",
+            absl::StrCat("lengths must be integers [N], not ", std::string(Name(lengths.dtype())),
+                         ToString(lengths.shape())),
+            lengths, where);
+  }
+  if (steps < 0) ThrowAt("sequence_mask", absl::StrCat(steps, " steps"), lengths, where);
   const Tensor numbers = Tensor::Arange(0, static_cast<double>(steps)).Reshape({1, steps});
   return Variable(numbers) < Reshape(lengths, {lengths.size(), 1});
 }
@@ -140,8 +147,23 @@ Scanned Scan(const Variable& x, std::vector<Variable> state, ScanStep step,
                   lengths.defined() ? Variable(lengths) : Variable());
 }
 
+namespace {
+
+// Throws unless a state [N, H] has gates [N, count H].
+void CheckGates(std::string_view op, const Variable& gates, const Variable& state, int64_t count,
+                SourceLocation where) {
+  if (state.rank() == 2 && gates.shape() == Shape{state.dim(0), count * state.dim(1)}) return;
+  ThrowAt(op,
+          absl::StrCat("gates ", ToString(gates.shape()), " for the state ",
+                       ToString(state.shape()), ": not [N, ", count, " H] for [N, H]"),
+          gates, where);
+}
+
+}  // namespace
+
 LstmState LstmStep(const Variable& gates, const Variable& c, SourceLocation where) {
   const WhereScope scope(where);
+  CheckGates("lstm_step", gates, c, 4, where);
   const auto [i, f, g, o] = Chunk<4>(gates, -1);
   Variable next = Sigmoid(f) * c + Sigmoid(i) * Tanh(g);
   Variable h = Sigmoid(o) * Tanh(next);
@@ -151,6 +173,8 @@ LstmState LstmStep(const Variable& gates, const Variable& c, SourceLocation wher
 Variable GruStep(const Variable& x_gates, const Variable& h_gates, const Variable& h,
                  SourceLocation where) {
   const WhereScope scope(where);
+  CheckGates("gru_step", x_gates, h, 3, where);
+  CheckGates("gru_step", h_gates, h, 3, where);
   const auto [x_r, x_z, x_n] = Chunk<3>(x_gates, -1);
   const auto [h_r, h_z, h_n] = Chunk<3>(h_gates, -1);
   const Variable n = Tanh(x_n + Sigmoid(x_r + h_r) * h_n);

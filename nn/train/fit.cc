@@ -104,6 +104,10 @@ class BestParameters {
 FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& loader,
               Generator& generator, const FitOptions& options) {
   const double clip_norm = options.clip_norm;
+  if (!objective) throw Error("fit", "the objective is null");
+  if (options.epochs < 0) {
+    throw Error("fit", absl::StrCat("epochs is ", options.epochs, ", expected 0 or more"));
+  }
   if (!(clip_norm >= 0)) throw Error("fit", absl::StrCat("clip_norm is ", clip_norm));
   if (options.accumulate < 1) {
     throw Error("fit", absl::StrCat("accumulate is ", options.accumulate, ", expected 1 or more"));

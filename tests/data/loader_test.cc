@@ -195,9 +195,10 @@ TEST(LoaderTest, MisuseThrows) {
   EXPECT_THAT([] { Loader(Images(4).Narrow(0, 0, 0), Labels(4).Narrow(0, 0, 0)); },
               ThrowsMessage<Error>(StrEq("[loader] there are no examples: inputs [0,3,1]")));
   EXPECT_THAT([] { Loader(Tensor(), Labels(4)); },
-              ThrowsMessage<Error>(StrEq("[loader] inputs need a first axis, of examples")));
-  EXPECT_THAT([] { Loader(Images(1), Tensor::Ones({})); },
-              ThrowsMessage<Error>(StrEq("[loader] targets need a first axis, of examples")));
+              ThrowsMessage<Error>(StrEq("[loader] inputs are undefined")));
+  EXPECT_THAT(
+      [] { Loader(Images(1), Tensor::Ones({})); },
+      ThrowsMessage<Error>(StrEq("[loader] targets are [], but need a first axis, of examples")));
   EXPECT_THAT([] { Loader(Labels(4), Labels(4), {.scale = true}); },
               ThrowsMessage<Error>(StrEq("[loader] scale needs uint8 inputs, not int32")));
   EXPECT_THAT(make(4, {.limit = 5}),
