@@ -1,6 +1,8 @@
 // The snippets on checks, ops and composites of one's own, run; see concepts_test.cc.
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -28,59 +30,73 @@ TEST(Extending, CheckGradients) {
 }
 
 // [op]
-// y[..., i] = x[..., 0] + ... + x[..., i]; reversed: x[..., i] + ... to the end.
-struct CumSumOp : Op<CumSumOp> {
-  static constexpr std::string_view kName = "cum_sum";
+// y[..., i] = factor * (the sum over j of x[..., j], less where i & j has an odd number of ones):
+// the Walsh-Hadamard transform of the last axis, whose length is a power of 2.
+struct HadamardOp : Op<HadamardOp> {
+  static constexpr std::string_view kName = "hadamard";
   static constexpr Uses kUses = Uses::None();  // the rule reads neither x nor y
-  bool reversed;
+  double factor;
 
   Spec Infer(VariableSpan x) const {
-    if (x[0].rank() == 0) throw Error(kName, "a scalar has no axis: []");
-    return {x[0].shape(), x[0].dtype()};
+    if (x[0].rank() == 0 || !std::has_single_bit(static_cast<uint64_t>(x[0].dim(-1)))) {
+      throw Error(kName, "the last axis is no power of 2: " + ToString(x[0].shape()));
+    }
+    return {x[0].shape(), Promote(x[0].dtype(), DType::kFloat32)};
   }
   void Forward(TensorSpan x, Tensor& y) const {
-    const Tensor in = x[0].Contiguous();  // inputs may be strided; y is row-major
-    const int64_t length = in.dim(-1), rows = length ? in.size() / length : 0;
-    DispatchDType(in.dtype(), [&]<class T>() {
-      for (int64_t row = 0; row < rows; ++row) {
-        double sum = 0;
-        for (int64_t i = 0; i < length; ++i) {
-          const int64_t at = row * length + (reversed ? length - 1 - i : i);
-          sum += static_cast<double>(in.data<T>()[at]);
-          y.mutable_data<T>()[at] = static_cast<T>(sum);
+    y.CopyFrom(x[0]);  // inputs may be strided; y is row-major
+    const int64_t length = y.dim(-1);
+    DispatchDType(y.dtype(), [&]<class T>() {
+      T* const out = y.mutable_data<T>();
+      for (int64_t half = 1; half < length; half *= 2) {
+        for (int64_t i = 0; i < y.size(); ++i) {
+          if (i & half) continue;
+          const T a = out[i], b = out[i + half];
+          out[i] = static_cast<T>(a + b);
+          out[i + half] = static_cast<T>(a - b);
         }
       }
+      for (int64_t i = 0; i < y.size(); ++i) out[i] = static_cast<T>(factor * out[i]);
     });
   }
   Gradients Vjp(VariableSpan, const Variable&, const Variable& dy, Needs) const {
-    return {Apply(CumSumOp{.reversed = !reversed}, {dy})};
+    return {Apply(HadamardOp{.factor = factor}, {dy})};  // the matrix is symmetric
   }
   static std::vector<OpCase> Cases() {
     std::vector<OpCase> cases;
-    for (const Shape& shape : {Shape{1}, {7}, {0}, {4, 1}, {3, 4}, {0, 3}, {3, 0}, {2, 3, 5}}) {
+    for (const Shape& shape :
+         {Shape{1}, {8}, {0, 4}, {4, 1}, {3, 4}, {1, 2}, {2, 0, 2}, {2, 3, 8}}) {
       cases.push_back(OpCase::Linear(ToString(shape), {shape}, [](VariableSpan x) {
-        return Apply(CumSumOp{.reversed = false}, {x[0]});
+        return Apply(HadamardOp{.factor = 0.5}, {x[0]});
       }));
     }
     return cases;
   }
 };
 
-Variable CumSum(const Variable& x, SourceLocation where = SourceLocation::current()) {
-  return Apply(CumSumOp{.reversed = false}, {x}, where);
+Variable Hadamard(const Variable& x, SourceLocation where = SourceLocation::current()) {
+  return Apply(HadamardOp{.factor = 1}, {x}, where);
 }
 // [/op]
 
 TEST(Extending, AnOpIsAStruct) {
-  const Variable x = DifferentiableLeaf(Tensor::FromVector(Doubles{1, 2, 3, 4}, {2, 2}));
-  EXPECT_EQ(Values(CumSum(x)), (Doubles{1, 3, 3, 7}));
-  EXPECT_EQ(Values(Grad(Sum(CumSum(x)), x)), (Doubles{2, 1, 2, 1}));
+  const Variable x =
+      DifferentiableLeaf(Tensor::FromVector(Doubles{1, 2, 3, 4, 1, 0, 0, 0}, {2, 4}));
+  EXPECT_EQ(Values(Hadamard(x)), (Doubles{10, -2, -4, 0, 1, 1, 1, 1}));
+  EXPECT_EQ(Values(Grad(Sum(Hadamard(x)), x)), (Doubles{4, 0, 0, 0, 4, 0, 0, 0}));
   const GradientReport report =
-      CheckGradients([](VariableSpan v) { return CumSum(Square(v[0])); }, {&x, 1});
+      CheckGradients([](VariableSpan v) { return Hadamard(Square(v[0])); }, {&x, 1});
   EXPECT_TRUE(report.ok) << report.text;
-  for (const OpCase& of : CumSumOp::Cases()) {
+  for (const OpCase& of : HadamardOp::Cases()) {
     const Variable zeros = Tensor::Zeros(of.inputs[0].shape);
     EXPECT_EQ(of.f({&zeros, 1})[0].value().shape(), of.inputs[0].shape) << of.name;
+  }
+  try {
+    Hadamard(Tensor::Ones({2, 3}));
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message(), "the last axis is no power of 2: [2,3]");
+    EXPECT_TRUE(error.has_place());
   }
 }
 
