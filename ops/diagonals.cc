@@ -147,7 +147,7 @@ Variable Diagonal(const Variable& x, int64_t offset, int row_axis, int column_ax
       throw Error("diagonal", absl::StrCat("axis ", op.row_axis, " of ", ToString(x.shape()),
                                            " is given as row and as column"));
     }
-    return Apply(std::move(op), {x});
+    return Apply(op, {x});
   });
 }
 
