@@ -52,7 +52,7 @@ TEST(ModelsAndLayers, Layer) {
                                 std::string(__FILE__) + ":" + line + ", reading down)");
   }
   try {
-    LowRankDense({.in = 5, .out = 4, .rank = 0}, rng);
+    [[maybe_unused]] const LowRankDense layer({.in = 5, .out = 4, .rank = 0}, rng);
     ADD_FAILURE();
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(), "[low_rank_dense] rank = 0, but must be positive");
