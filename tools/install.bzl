@@ -24,6 +24,7 @@ def _installable_library_impl(ctx):
         inputs = archives,
         outputs = [archive],
         mnemonic = "MergeArchives",
+        use_default_shell_env = True,
         command = "(echo create {0}; for a in {1}; do echo addlib $a; done; echo save; echo end) | ar -M".format(
             archive.path,
             " ".join([file.path for file in archives]),
@@ -40,6 +41,7 @@ def _installable_library_impl(ctx):
         inputs = [archive],
         outputs = [shared],
         mnemonic = "LinkShared",
+        use_default_shell_env = True,
         command = "g++ -shared -o {0} -Wl,-soname,{1} -Wl,--whole-archive {2} -Wl,--no-whole-archive {3}".format(
             shared.path,
             shared.basename,
