@@ -76,9 +76,7 @@ constexpr int32_t kFirstOf8[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
 
 // A loop over vectors, and its body once more for the elements that do not fill one. A value is
 // loaded when a step wants it; when all registers hold one, the one that is wanted last goes.
-//
-// Each step waits for the one before it, and the processor looks ahead by about a hundred
-// instructions. So where registers suffice, the body computes several vectors in turn.
+// Several vectors in turn would be no faster: the processor looks far enough ahead.
 class Generator : public Xbyak::CodeGenerator {
  public:
   Generator(absl::Span<const CodeStep> steps, absl::Span<const CodeValue> values, bool avx512)
@@ -88,7 +86,7 @@ class Generator : public Xbyak::CodeGenerator {
         values_(values),
         bases_(values.size(), kNone),
         place_of_(values.size(), kNone),
-        register_of_((values.size() + kNumConstants) * kMaxCopies),
+        register_of_(values.size() + kNumConstants),
         in_memory_(register_of_.size()) {
     for (const CodeStep& step : steps) {
       const Constant constant = *ConstantOf(step.row);
@@ -101,8 +99,7 @@ class Generator : public Xbyak::CodeGenerator {
     for (const Xbyak::Reg64& r : saved) push(r);
     sub(rsp, 8);
     SetUpAddresses();
-    if (const int copies = AffordableCopies(); copies > 1) Loop(copies);
-    Loop(1);
+    Loop();
     Part();
     vzeroupper();
     add(rsp, 8);
@@ -118,7 +115,6 @@ class Generator : public Xbyak::CodeGenerator {
   // elements. r13: where a loop ends. r11 and vector 0: for the moment. Vector 1 (AVX2) and k1
   // (AVX-512): the mask of a part. Others hold values, or places that are often wanted.
   static constexpr int kFirstVector = 2;
-  static constexpr int kMaxCopies = 4;
   int Vectors() const { return avx512_ ? 32 : 16; }
   Xbyak::Xmm Vector(int i) const {
     return {avx512_ ? Xbyak::Operand::ZMM : Xbyak::Operand::YMM, i};
@@ -153,31 +149,26 @@ class Generator : public Xbyak::CodeGenerator {
     }
     return ptr[r12 + 8 * place_of_[v]];
   }
-  Xbyak::Address PlaceOf(size_t copy) {
-    const size_t v = copy / kMaxCopies;
-    const int offset = static_cast<int>(copy % kMaxCopies) * bytes_;
-    if (bases_[v] != kNone) return ptr[Xbyak::Reg64(bases_[v]) + rbx + offset];
+  Xbyak::Address PlaceOf(size_t v) {
+    if (bases_[v] != kNone) return ptr[Xbyak::Reg64(bases_[v]) + rbx];
     mov(r11, PointerTo(v));
-    return ptr[r11 + rbx + offset];
+    return ptr[r11 + rbx];
   }
-  void Store(size_t copy) {
-    in_memory_[copy] = true;
-    const Xbyak::Xmm from = Vector(register_of_[copy]);
+  void Store(size_t v) {
+    in_memory_[v] = true;
+    const Xbyak::Xmm from = Vector(register_of_[v]);
     if (!part_) {
-      vmovups(PlaceOf(copy), from);
+      vmovups(PlaceOf(v), from);
     } else if (avx512_) {
-      vmovups(PlaceOf(copy) | k1, from);
+      vmovups(PlaceOf(v) | k1, from);
     } else {
-      vmaskmovps(PlaceOf(copy), Vector(1), from);
+      vmaskmovps(PlaceOf(v), Vector(1), from);
     }
   }
   // Whether it stands in memory element by element.
   bool IsBlock(size_t v) const { return v < values_.size() && values_[v] != CodeValue::kOne; }
 
   // ---- Registers ----
-
-  // The value's copy for the vector at hand. One element for all has one.
-  size_t Copy(size_t v) const { return v * kMaxCopies + (IsBlock(v) ? vector_ : 0); }
 
   // The first step from `from` on that reads the value; the number of steps if none does.
   size_t NextUse(size_t v, size_t from) const {
@@ -189,55 +180,35 @@ class Generator : public Xbyak::CodeGenerator {
   }
   bool IsReadFrom(size_t step, size_t v) const { return NextUse(v, step) < steps_.size(); }
 
-  // Of how many vectors all values that are wanted at one time fit the registers.
-  int AffordableCopies() const {
-    const size_t all = values_.size() + kNumConstants;
-    size_t ones = 0, most = 1;
-    for (size_t v = 0; v < all; ++v) ones += !IsBlock(v) && IsReadFrom(0, v);
-    absl::InlinedVector<bool, kMaxCodeValues> begun(all);
-    for (size_t i = 0; i < steps_.size(); ++i) {
-      const Step& step = steps_[i];
-      for (int k = 0; k < step.inputs; ++k) begun[step.in[k]] = true;
-      begun[step.out] = true;
-      size_t live = 0;
-      for (size_t v = 0; v < all; ++v) live += begun[v] && IsBlock(v) && IsReadFrom(i, v);
-      most = std::max(most, live);
-    }
-    int copies = kMaxCopies;
-    while (copies > 1 && copies * most + ones > size_t(Vectors() - kFirstVector)) copies /= 2;
-    return copies;
-  }
-
   int TakeVector(size_t step) {
     int taken = kNone;
     size_t wanted = 0;
     for (int r = kFirstVector; r < Vectors(); ++r) {
-      if (copy_in_[r] == kNone) return r;
-      const size_t next = NextUse(copy_in_[r] / kMaxCopies, step);
+      if (value_in_[r] == kNone) return r;
+      const size_t next = NextUse(value_in_[r], step);
       if (taken != kNone && next <= wanted) continue;
       taken = r;
       wanted = next;
     }
-    const size_t copy = copy_in_[taken];
-    if (!in_memory_[copy]) Store(copy);
-    Release(copy);
+    const size_t v = value_in_[taken];
+    if (!in_memory_[v]) Store(v);
+    Release(v);
     return taken;
   }
-  void Release(size_t copy) {
-    if (register_of_[copy] == kNone) return;
-    copy_in_[register_of_[copy]] = kNone;
-    register_of_[copy] = kNone;
+  void Release(size_t v) {
+    if (register_of_[v] == kNone) return;
+    value_in_[register_of_[v]] = kNone;
+    register_of_[v] = kNone;
   }
-  void Put(size_t copy, int r) {
-    register_of_[copy] = r;
-    copy_in_[r] = static_cast<int>(copy);
+  void Put(size_t v, int r) {
+    register_of_[v] = r;
+    value_in_[r] = static_cast<int>(v);
   }
   Xbyak::Xmm Load(size_t v, size_t step) {
-    const size_t copy = Copy(v);
-    if (register_of_[copy] != kNone) return Vector(register_of_[copy]);
+    if (register_of_[v] != kNone) return Vector(register_of_[v]);
     const int r = TakeVector(step);
     if (IsBlock(v)) {
-      vmovups(Vector(r), PlaceOf(copy));
+      vmovups(Vector(r), PlaceOf(v));
     } else {
       if (v < values_.size()) {
         mov(r11, PointerTo(v));
@@ -246,24 +217,21 @@ class Generator : public Xbyak::CodeGenerator {
       }
       vbroadcastss(Vector(r), ptr[r11]);
     }
-    Put(copy, r);
+    Put(v, r);
     return Vector(r);
   }
 
   // ---- Instructions ----
 
-  void Loop(int copies) {
+  void Loop() {
     Xbyak::Label loop, end;
     mov(r13, ptr[rsp]);
-    sub(r13, rbx);
-    and_(r13, -bytes_ * copies);
-    add(r13, rbx);
-    cmp(rbx, r13);
-    jae(end, T_NEAR);
+    and_(r13, -bytes_);
+    jz(end, T_NEAR);
     align(16);
     L(loop);
-    Body(copies);
-    add(rbx, bytes_ * copies);
+    Body();
+    add(rbx, bytes_);
     cmp(rbx, r13);
     jb(loop, T_NEAR);
     L(end);
@@ -284,42 +252,31 @@ class Generator : public Xbyak::CodeGenerator {
       vmovups(Vector(1), ptr[r11]);
     }
     part_ = true;
-    Body(1);
+    Body();
     L(end);
   }
 
-  void Body(int copies) {
-    std::fill(std::begin(copy_in_), std::end(copy_in_), kNone);
+  void Body() {
+    std::fill(std::begin(value_in_), std::end(value_in_), kNone);
     std::fill(register_of_.begin(), register_of_.end(), kNone);
-    for (size_t copy = 0; copy < in_memory_.size(); ++copy) {
-      const size_t v = copy / kMaxCopies;
-      in_memory_[copy] = !IsBlock(v) || values_[v] == CodeValue::kGiven;
+    for (size_t v = 0; v < in_memory_.size(); ++v) {
+      in_memory_[v] = !IsBlock(v) || values_[v] == CodeValue::kGiven;
     }
     for (size_t i = 0; i < steps_.size(); ++i) {
-      const Step& step = steps_[i];
-      for (vector_ = 0; vector_ < size_t(copies); ++vector_) {
-        Compute(step, i);
-        const size_t out = Copy(step.out);
-        if (values_[step.out] == CodeValue::kStored) Store(out);
-        if (!IsReadFrom(i + 1, step.out)) Release(out);
-      }
-      for (int k = 0; k < step.inputs; ++k) {
-        if (!IsBlock(step.in[k])) ReleaseIfRead(step.in[k], i);
-      }
+      Compute(steps_[i], i);
+      const size_t out = steps_[i].out;
+      if (values_[out] == CodeValue::kStored) Store(out);
+      if (!IsReadFrom(i + 1, out)) Release(out);
     }
-  }
-  void ReleaseIfRead(size_t v, size_t step) {
-    if (!IsReadFrom(step + 1, v)) Release(Copy(v));
   }
 
   void Compute(const Step& step, size_t i) {
     const size_t b = step.in[1];
     const Xbyak::Xmm x = Load(step.in[0], i);
-    if (IsArithmetic(step.row) && IsBlock(b) && register_of_[Copy(b)] == kNone &&
-        !IsReadFrom(i + 1, b)) {
+    if (IsArithmetic(step.row) && IsBlock(b) && register_of_[b] == kNone && !IsReadFrom(i + 1, b)) {
       // Nobody wants it later: straight from memory.
       const Xbyak::Xmm to = Result(step, i);
-      return Arithmetic(step.row, to, x, PlaceOf(Copy(b)));
+      return Arithmetic(step.row, to, x, PlaceOf(b));
     }
     Xbyak::Xmm in[] = {x, x, x};
     for (int k = 1; k < step.inputs; ++k) in[k] = Load(step.in[k], i);
@@ -328,10 +285,10 @@ class Generator : public Xbyak::CodeGenerator {
   // May be the register of an operand, which is written last.
   Xbyak::Xmm Result(const Step& step, size_t i) {
     for (int k = 0; k < step.inputs; ++k) {
-      if (IsBlock(step.in[k])) ReleaseIfRead(step.in[k], i);
+      if (!IsReadFrom(i + 1, step.in[k])) Release(step.in[k]);
     }
     const int r = TakeVector(i + 1);
-    Put(Copy(step.out), r);
+    Put(step.out, r);
     return Vector(r);
   }
 
@@ -402,14 +359,13 @@ class Generator : public Xbyak::CodeGenerator {
   const int bytes_;  // of a vector
   const absl::Span<const CodeValue> values_;
   absl::InlinedVector<Step, 16> steps_;
-  size_t vector_ = 0;  // of those that the body computes in turn
   bool part_ = false;
   absl::InlinedVector<int, kMaxCodeValues> bases_;     // of each value, the register
   absl::InlinedVector<int, kMaxCodeValues> place_of_;  // of each value
-  // By copy: those of a value, or constant, v begin at v * kMaxCopies.
+  // Of each value, then of each constant.
   std::vector<int> register_of_;
   std::vector<bool> in_memory_;
-  int copy_in_[32];                        // of each register
+  int value_in_[32];                       // of each register
   std::vector<uint8_t> in_memory_values_;  // in the order of the places
 };
 

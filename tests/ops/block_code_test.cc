@@ -162,7 +162,7 @@ TEST_F(BlockCodeTest, EachRowIsItsKernel) {
   });
 }
 
-// Up to 60 values: more than there are registers, and with more than one vector in turn.
+// Up to 60 values: more than there are registers.
 TEST_F(BlockCodeTest, RandomRunsAreTheirKernels) {
   ForEachCode([] {
     for (uint32_t seed = 0; seed < 300; ++seed) {
