@@ -1,4 +1,6 @@
-// The vocabulary: every op that models are written in, on one page.
+// The vocabulary: every op that models are written in. Element-wise ones stand in ops/math.h,
+// convolution and pooling in ops/images.h, losses in ops/losses.h, recurrence in ops/recurrence.h:
+// all included here.
 //
 // All of them take and return Variables (a Tensor or a Parameter converts), check shapes and dtypes
 // when they are called, throw Error naming the op, the shapes and the caller's line, compute later,
@@ -17,10 +19,12 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
-#include "absl/functional/function_ref.h"
 #include "autograd/modes.h"
 #include "autograd/variable.h"
+#include "ops/images.h"
 #include "ops/losses.h"
+#include "ops/math.h"
+#include "ops/recurrence.h"
 
 namespace wengert {
 
@@ -38,109 +42,6 @@ class Axes {
   absl::InlinedVector<int, 4> axes_;
 };
 inline constexpr bool kKeepDims = true;
-
-// ---- Element-wise. Operands broadcast as in NumPy; a C++ number is an operand too. ----
-Variable Neg(const Operand& x);
-Variable Abs(const Operand& x);   // derivative 0 at 0
-Variable Sign(const Operand& x);  // -1, 0 or 1; derivative 0
-Variable Square(const Operand& x);
-Variable Exp(const Operand& x);
-Variable Log(const Operand& x);
-Variable Expm1(const Operand& x);  // e^x - 1, and log(1 + x): accurate where x is small
-Variable Log1p(const Operand& x);
-Variable Sqrt(const Operand& x);
-Variable Rsqrt(const Operand& x);  // 1 / sqrt(x)
-Variable Reciprocal(const Operand& x);
-Variable Sin(const Operand& x);  // of radians
-Variable Cos(const Operand& x);
-Variable Tan(const Operand& x);
-Variable Asin(const Operand& x);  // NaN outside [-1, 1]; derivative infinite at -1 and 1
-Variable Acos(const Operand& x);
-Variable Atan(const Operand& x);
-Variable Sinh(const Operand& x);
-Variable Cosh(const Operand& x);
-Variable Tanh(const Operand& x);
-Variable Sigmoid(const Operand& x);                  // 1 / (1 + exp(-x))
-Variable Softplus(const Operand& x);                 // log(1 + exp(x)), without overflow
-Variable Relu(const Operand& x);                     // max(x, 0); derivative 0 at 0
-Variable LeakyRelu(const Operand& x, double slope);  // slope * x below 0
-// alpha (e^x - 1) below 0, x above (Clevert et al. 2016); derivative alpha at 0. Selu: with the
-// constants of Klambauer et al. 2017.
-Variable Elu(const Operand& x, double alpha = 1);
-Variable Selu(const Operand& x);
-Variable Clip(const Operand& x, double low, double high);  // derivative 1 on the bounds
-Variable HardTanh(const Operand& x, double low = -1, double high = 1);
-Variable HardSigmoid(const Operand& x);  // x / 6 + 1/2, clipped to [0, 1]
-Variable Softsign(const Operand& x);     // x / (1 + |x|)
-Variable Silu(const Operand& x);         // x sigmoid(x), also called swish
-Variable Mish(const Operand& x);         // x tanh(softplus(x)) (Misra 2019)
-// Towards minus infinity, plus infinity, the nearest integer (the even one of two), zero;
-// derivative 0.
-Variable Floor(const Operand& x);
-Variable Ceil(const Operand& x);
-Variable Round(const Operand& x);
-Variable Trunc(const Operand& x);
-Variable Erf(const Operand& x);   // 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x
-Variable Erfc(const Operand& x);  // 1 - erf(x), accurate where that is small
-// The probability that a standard normal number is below x. Its error is absolute, 6e-8 in float32
-// and 1e-16 in float64: its logarithm is lost where x is far below 0.
-Variable NormalCdf(const Operand& x);
-// x NormalCdf(x) (Hendrycks and Gimpel 2016), and the paper's approximation of it:
-// x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.
-Variable Gelu(const Operand& x);
-Variable GeluTanh(const Operand& x);
-
-Variable Add(const Operand& a, const Operand& b);
-Variable Sub(const Operand& a, const Operand& b);
-Variable Mul(const Operand& a, const Operand& b);
-Variable Div(const Operand& a, const Operand& b);  // true division, of integers too
-Variable Pow(const Operand& a, const Operand& b);
-Variable Fmod(const Operand& a, const Operand& b);   // a - b trunc(a / b): the sign is a's
-Variable Atan2(const Operand& a, const Operand& b);  // the angle of the point (b, a), -pi to pi
-Variable Lerp(const Operand& a, const Operand& b, const Operand& weight);  // a + weight (b - a)
-Variable Maximum(const Operand& a, const Operand& b);  // a tie's gradient goes to a
-Variable Minimum(const Operand& a, const Operand& b);
-// a times the derivative of relu, tanh or sigmoid where its result is b.
-Variable WherePositive(const Operand& a, const Operand& b);  // a where b > 0, else 0
-Variable TanhGradient(const Operand& a, const Operand& b);
-Variable SigmoidGradient(const Operand& a, const Operand& b);
-// a times the derivative of erf or of the normal distribution at b.
-Variable ErfGradient(const Operand& a, const Operand& b);
-Variable NormalCdfGradient(const Operand& a, const Operand& b);
-
-inline Variable operator+(const Operand& a, const Operand& b) { return Add(a, b); }
-inline Variable operator-(const Operand& a, const Operand& b) { return Sub(a, b); }
-inline Variable operator*(const Operand& a, const Operand& b) { return Mul(a, b); }
-inline Variable operator/(const Operand& a, const Operand& b) { return Div(a, b); }
-inline Variable operator-(const Operand& x) { return Neg(x); }
-
-// Comparisons give bool.
-Variable Equal(const Operand& a, const Operand& b);
-Variable NotEqual(const Operand& a, const Operand& b);
-Variable Less(const Operand& a, const Operand& b);
-Variable LessEqual(const Operand& a, const Operand& b);
-Variable Greater(const Operand& a, const Operand& b);
-Variable GreaterEqual(const Operand& a, const Operand& b);
-inline Variable operator<(const Operand& a, const Operand& b) { return Less(a, b); }
-inline Variable operator<=(const Operand& a, const Operand& b) { return LessEqual(a, b); }
-inline Variable operator>(const Operand& a, const Operand& b) { return Greater(a, b); }
-inline Variable operator>=(const Operand& a, const Operand& b) { return GreaterEqual(a, b); }
-
-// Of truth values: every number but 0 is true, NaN too.
-Variable LogicalAnd(const Operand& a, const Operand& b);
-Variable LogicalOr(const Operand& a, const Operand& b);
-Variable LogicalXor(const Operand& a, const Operand& b);
-Variable LogicalNot(const Operand& x);
-Variable IsNan(const Operand& x);
-Variable IsInf(const Operand& x);
-Variable IsFinite(const Operand& x);  // neither NaN nor infinite
-
-// a where the bool `condition` is true, else b. A branch that is not taken still computes: the
-// gradient of Where(x > 0, Log(x), 0) at x = 0 is 0 * inf = NaN. Write
-// Log(Where(x > 0, x, 1)) instead, so that the forbidden value is never formed.
-Variable Where(const Variable& condition, const Operand& a, const Operand& b);
-// Converts as static_cast does. The gradient is converted back; none flows through integers.
-Variable Cast(const Variable& x, DType dtype, SourceLocation where = SourceLocation::current());
 
 // ---- Movement. Views where strides allow: nothing is copied. ----
 // One dimension may be -1.
@@ -347,119 +248,6 @@ Variable Outer(const Variable& a, const Variable& b,
 // The sum of the diagonal of the matrices in the last two axes: [..., n, m] -> [...].
 Variable Trace(const Variable& x, SourceLocation where = SourceLocation::current());
 
-// ---- Convolution, pooling and resizing, channels last ----
-// kValid: no padding. kSame: the output has ceil(in / stride) rows; what padding is odd goes to the
-// end. kCausal (Conv1d alone): the same length, with all padding before the first step, so that no
-// output sees a later step. Or explicit pixels; of sequences, left and right count.
-struct Padding {
-  enum Mode { kValid, kSame, kCausal, kExplicit };
-  Mode mode = kValid;
-  int64_t top = 0, left = 0, bottom = 0, right = 0;
-
-  static Padding Valid() { return {}; }
-  static Padding Same() { return {.mode = kSame}; }
-  static Padding Causal() { return {.mode = kCausal}; }
-  static Padding Pixels(int64_t all) { return {kExplicit, all, all, all, all}; }
-  static Padding Steps(int64_t before, int64_t after) { return {kExplicit, 0, before, 0, after}; }
-};
-struct Conv2dOptions {
-  int64_t stride = 1;
-  int64_t dilation = 1;
-  int64_t groups = 1;
-  Padding padding = {};
-};
-// x: [N, H, W, in], kernel: [kh, kw, in / groups, out] -> [N, H', W', out]. As everywhere in deep
-// learning this is cross-correlation: the kernel is not flipped.
-Variable Conv2d(const Variable& x, const Variable& kernel, const Conv2dOptions& options = {},
-                SourceLocation where = SourceLocation::current());
-// x: [N, T, in], kernel: [k, in / groups, out] -> [N, T', out].
-Variable Conv1d(const Variable& x, const Variable& kernel, const Conv2dOptions& options = {},
-                SourceLocation where = SourceLocation::current());
-// Each channel by kernels of its own: x: [N, H, W, in], kernel: [kh, kw, in, multiplier] ->
-// [N, H', W', in multiplier]; channel c gives the channels from c multiplier on. groups stays 1.
-Variable DepthwiseConv2d(const Variable& x, const Variable& kernel,
-                         const Conv2dOptions& options = {},
-                         SourceLocation where = SourceLocation::current());
-
-struct ConvTransposeOptions {
-  int64_t stride = 1;
-  int64_t dilation = 1;
-  int64_t groups = 1;
-  Padding padding = {};        // what the convolution that is transposed has
-  int64_t output_padding = 0;  // below stride; explicit padding alone
-};
-// The adjoint of Conv2d: x: [N, H, W, in], kernel: [kh, kw, out / groups, in] -> [N, H', W', out].
-// Each pixel of x adds itself times the kernel at stride times its place. With the span
-// k = (kh - 1) dilation + 1, as in Keras, H' is H stride + max(k - stride, 0) if padding is valid
-// and H stride if it is the same; explicit, as in PyTorch:
-// (H - 1) stride + k - top - bottom + output_padding.
-Variable ConvTranspose2d(const Variable& x, const Variable& kernel,
-                         const ConvTransposeOptions& options = {},
-                         SourceLocation where = SourceLocation::current());
-// x: [N, T, in], kernel: [k, out / groups, in] -> [N, T', out].
-Variable ConvTranspose1d(const Variable& x, const Variable& kernel,
-                         const ConvTransposeOptions& options = {},
-                         SourceLocation where = SourceLocation::current());
-
-struct Pool2dOptions {
-  int64_t window = 2;
-  int64_t stride = 0;  // 0: the window
-  Padding padding = {};
-};
-// x: [N, H, W, C] -> [N, H', W', C]. Padding never wins a maximum and does not count in a mean. A
-// tie's gradient goes to the first in row-major order; NaN wins.
-Variable MaxPool2d(const Variable& x, const Pool2dOptions& options = {},
-                   SourceLocation where = SourceLocation::current());
-Variable AvgPool2d(const Variable& x, const Pool2dOptions& options = {},
-                   SourceLocation where = SourceLocation::current());
-// x: [N, T, C] -> [N, T', C].
-Variable MaxPool1d(const Variable& x, const Pool2dOptions& options = {},
-                   SourceLocation where = SourceLocation::current());
-Variable AvgPool1d(const Variable& x, const Pool2dOptions& options = {},
-                   SourceLocation where = SourceLocation::current());
-// x: [N, H, W, C] -> [N, height, width, C]: row i is of the input's rows floor(i H / height) to
-// ceil((i + 1) H / height), columns alike. The windows overlap where they do not divide.
-Variable AdaptiveMaxPool2d(const Variable& x, int64_t height, int64_t width,
-                           SourceLocation where = SourceLocation::current());
-Variable AdaptiveAvgPool2d(const Variable& x, int64_t height, int64_t width,
-                           SourceLocation where = SourceLocation::current());
-// Of whole images, [N, H, W, C] -> [N, C] ([N, 1, 1, C] if dims are kept), and whole sequences,
-// [N, T, C] -> [N, C] ([N, 1, C]).
-Variable GlobalMaxPool2d(const Variable& x, bool keep_dims = false,
-                         SourceLocation where = SourceLocation::current());
-Variable GlobalAvgPool2d(const Variable& x, bool keep_dims = false,
-                         SourceLocation where = SourceLocation::current());
-Variable GlobalMaxPool1d(const Variable& x, bool keep_dims = false,
-                         SourceLocation where = SourceLocation::current());
-Variable GlobalAvgPool1d(const Variable& x, bool keep_dims = false,
-                         SourceLocation where = SourceLocation::current());
-
-enum class Interpolation { kNearest, kBilinear };
-// x: [N, H, W, C] -> [N, height, width, C]. Pixels are squares with half-pixel centers, as in
-// TensorFlow, and in PyTorch without align_corners: output row i lies at (i + 1/2) H / height - 1/2
-// in x, columns alike. kNearest takes the nearest pixel, of two the latter, and keeps the dtype.
-// kBilinear weighs the two nearest rows and columns; the border repeats. Shrinking skips pixels:
-// there is no filter against aliasing.
-Variable Resize(const Variable& x, int64_t height, int64_t width,
-                Interpolation interpolation = Interpolation::kBilinear,
-                SourceLocation where = SourceLocation::current());
-
-struct UnfoldOptions {
-  int64_t window_h = 1, window_w = 1;
-  int64_t stride = 1;
-  int64_t dilation = 1;
-  Padding padding = {};
-};
-// The windows of a convolution as rows: x: [N, H, W, C] -> [N, H', W', window_h * window_w * C],
-// 0 in the padding (im2col; torch.nn.Unfold). Elements of a row are in the order of a kernel
-// [kh, kw, in, out]: Conv2d(x, kernel) is MatMul(Unfold(x), Reshape(kernel, {-1, out})).
-Variable Unfold(const Variable& x, const UnfoldOptions& options,
-                SourceLocation where = SourceLocation::current());
-// Its adjoint (col2im; torch.nn.Fold): adds up the windows at their places in [N, height, width,
-// C]; what they have in the padding is lost.
-Variable Fold(const Variable& windows, int64_t height, int64_t width, const UnfoldOptions& options,
-              SourceLocation where = SourceLocation::current());
-
 // ---- Indexing. An index out of range throws when it is computed. ----
 // The entries of x along `axis` that the int64 or int32 `indices` (any shape I) name:
 // x.shape[:axis] + I + x.shape[axis+1:].
@@ -512,71 +300,6 @@ Variable Permutation(int64_t n, Generator& generator,
 // In a TrainingScope: zeroes each element with probability `rate` and divides the others by
 // 1 - rate. Outside: x.
 Variable Dropout(const Variable& x, double rate, SourceLocation where = SourceLocation::current());
-
-// ---- Losses: ops/losses.h ----
-
-// ---- Recurrence over time: x is [N, T, ...] and x_t, one step of it, [N, ...] ----
-struct ScanOptions {
-  bool reverse = false;  // from the last step to the first
-  // [N] integers from 1 to T: how many steps each row has; undefined: T each. A row's state stands
-  // still past its end, its outputs there are 0, and nothing depends on what x holds there.
-  Tensor lengths;
-};
-struct Scanned {
-  Variable outputs;             // [N, T, ...]: state[0] after each step
-  std::vector<Variable> state;  // after the last step
-};
-using ScanStep = absl::FunctionRef<std::vector<Variable>(const Variable& x_t,
-                                                         const std::vector<Variable>& state)>;
-// Whether each row has each step: bool [N, T], t < lengths[n].
-Variable SequenceMask(const Variable& lengths, int64_t steps,
-                      SourceLocation where = SourceLocation::current());
-// x, [N, T, ...], with 0 past the rows' lengths: what padding holds, be it NaN, then cannot come
-// back as 0 * NaN in the gradient of what x is multiplied with. Undefined lengths: x.
-Variable ClearPadding(const Variable& x, const Tensor& lengths,
-                      SourceLocation where = SourceLocation::current());
-// state = step(x_t, state) for every t; each part of the state is [N, ...].
-Scanned Scan(const Variable& x, std::vector<Variable> state, ScanStep step,
-             const ScanOptions& options = {}, SourceLocation where = SourceLocation::current());
-
-// One step of the cells, from `gates`: what the input and h give, each times its weights, added up.
-// LSTM (Hochreiter and Schmidhuber 1997; forget gate of Gers et al. 2000), [N, 4H] as i, f, g, o:
-//   c' = sigmoid(f) c + sigmoid(i) tanh(g),  h' = sigmoid(o) tanh(c').
-struct LstmState {
-  Variable h, c;  // [N, H] each
-  LstmState Detach() const { return {h.Detach(), c.Detach()}; }
-};
-LstmState LstmStep(const Variable& gates, const Variable& c,
-                   SourceLocation where = SourceLocation::current());
-// GRU (Cho et al. 2014), [N, 3H] as r, z, n, in the form of cuDNN, which resets after the product:
-//   r = sigmoid(x_r + h_r),  z = sigmoid(x_z + h_z),  n = tanh(x_n + r h_n),  h' = n + z (h - n).
-Variable GruStep(const Variable& x_gates, const Variable& h_gates, const Variable& h,
-                 SourceLocation where = SourceLocation::current());
-// As published, reset before the product: n = tanh(x_n + (r h) weight_n). weight_hh: [H, 3H].
-Variable GruStepResetBefore(const Variable& x_gates, const Variable& h, const Variable& weight_hh,
-                            SourceLocation where = SourceLocation::current());
-
-// Scans of these steps over x: [N, T, F], each as one op with kernels of its own (float32). With G
-// gates, x_gates = x weight_ih + bias and h_gates = h weight_hh.
-struct RecurrentParameters {
-  Variable weight_ih;  // [F, G H]
-  Variable weight_hh;  // [H, G H]
-  Variable bias;       // [G H]
-};
-Scanned LstmSequence(const Variable& x, const RecurrentParameters& parameters,
-                     const LstmState& initial, const ScanOptions& options = {},
-                     SourceLocation where = SourceLocation::current());
-// bias_hn: [H], added to h_n. Undefined: the gate resets before the product.
-Scanned GruSequence(const Variable& x, const RecurrentParameters& parameters,
-                    const Variable& bias_hn, const Variable& initial,
-                    const ScanOptions& options = {},
-                    SourceLocation where = SourceLocation::current());
-// h' = tanh(x_gates + h_gates), or relu (Elman 1990; Le et al. 2015).
-enum class RnnActivation { kTanh, kRelu };
-Scanned RnnSequence(const Variable& x, const RecurrentParameters& parameters,
-                    RnnActivation activation, const Variable& initial,
-                    const ScanOptions& options = {},
-                    SourceLocation where = SourceLocation::current());
 
 template <int n>
 std::array<Variable, n> Chunk(const Variable& x, int axis, SourceLocation where) {

@@ -3,7 +3,8 @@
 # Both are of the same objects, which therefore must run wherever they are loaded.
 def _position_independent_impl(settings, _attr):
     copts = settings["//command_line_option:copt"]
-    return {"//command_line_option:copt": copts + ["-fPIC", "-fno-semantic-interposition"]}
+    more = [flag for flag in ["-fPIC", "-fno-semantic-interposition"] if flag not in copts]
+    return {"//command_line_option:copt": copts + more}
 
 _position_independent = transition(
     implementation = _position_independent_impl,
@@ -14,12 +15,11 @@ _position_independent = transition(
 def _installable_library_impl(ctx):
     archives = []
     flags = []
-    for input in ctx.attr.library[0][CcInfo].linking_context.linker_inputs.to_list():
-        for library in input.libraries:
-            archives.append(library.static_library or library.pic_static_library)
+    for input in ctx.attr.of[0][CcInfo].linking_context.linker_inputs.to_list():
+        archives += [part.static_library or part.pic_static_library for part in input.libraries]
         flags += [flag for flag in input.user_link_flags if flag not in flags]
 
-    archive = ctx.actions.declare_file("{0}/lib{1}.a".format(ctx.label.name, ctx.attr.library_name))
+    archive = ctx.actions.declare_file("{0}/lib{1}.a".format(ctx.label.name, ctx.attr.stem))
     ctx.actions.run_shell(
         inputs = archives,
         outputs = [archive],
@@ -36,7 +36,7 @@ def _installable_library_impl(ctx):
         "-l" + flag[len("-l:lib"):-len(".a")] if flag.startswith("-l:lib") else flag
         for flag in flags
     ]
-    shared = ctx.actions.declare_file("{0}/lib{1}.so".format(ctx.label.name, ctx.attr.library_name))
+    shared = ctx.actions.declare_file("{0}/lib{1}.so".format(ctx.label.name, ctx.attr.stem))
     ctx.actions.run_shell(
         inputs = [archive],
         outputs = [shared],
@@ -52,7 +52,7 @@ def _installable_library_impl(ctx):
     link_flags = ctx.actions.declare_file("{}/link_flags".format(ctx.label.name))
     ctx.actions.write(link_flags, " ".join(flags) + "\n")
 
-    headers = ctx.attr.library[0][CcInfo].compilation_context.headers.to_list()
+    headers = ctx.attr.of[0][CcInfo].compilation_context.headers.to_list()
     files = [archive, shared, link_flags]
     return [DefaultInfo(
         files = depset(files),
@@ -62,8 +62,8 @@ def _installable_library_impl(ctx):
 installable_library = rule(
     implementation = _installable_library_impl,
     attrs = {
-        "library": attr.label(mandatory = True, providers = [CcInfo], cfg = _position_independent),
-        "library_name": attr.string(mandatory = True),
+        "of": attr.label(mandatory = True, providers = [CcInfo], cfg = _position_independent),
+        "stem": attr.string(mandatory = True),
         "_allowlist_function_transition": attr.label(
             default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
         ),

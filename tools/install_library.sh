@@ -9,7 +9,8 @@ if (($# != 1)) || [[ $1 == -* ]]; then
   echo "usage: ./bazelw run //:install -- PREFIX" >&2
   exit 2
 fi
-source=$PWD # where Bazel laid out the files
+source=$PWD # where Bazel laid out the files: here, or beside the workspace that depends on it
+[[ -e $source/wengert.h ]] || source=$PWD/../wengert
 cd "${BUILD_WORKING_DIRECTORY:-$PWD}"
 mkdir -p "$1"
 prefix=$(cd "$1" && pwd)
