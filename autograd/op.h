@@ -110,6 +110,17 @@ Recording BeginRecord(const OpTable* op, VariableSpan inputs, absl::Span<const S
 Variable EndRecord(const Recording& recording);
 // Adds the line and the layer path to an Error in flight.
 [[noreturn]] void RethrowWithPlace(Error& error, VariableSpan inputs, SourceLocation where);
+// Throws an Error with the place.
+[[noreturn]] void ThrowAt(std::string_view op, std::string_view message, VariableSpan inputs,
+                          SourceLocation where);
+[[noreturn]] inline void ThrowAt(std::string_view op, std::string_view message, const Variable& x,
+                                 SourceLocation where) {
+  ThrowAt(op, message, VariableSpan(&x, 1), where);
+}
+[[noreturn]] inline void ThrowAt(std::string_view op, std::string_view message,
+                                 SourceLocation where) {
+  ThrowAt(op, message, VariableSpan(), where);
+}
 
 template <class O>
 struct Traits {

@@ -120,6 +120,12 @@ Variable EndRecord(const Recording& recording) {
   return Link(node, flags, PendingBytes(*node));
 }
 
+void ThrowAt(std::string_view op, std::string_view message, VariableSpan inputs,
+             SourceLocation where) {
+  Error error(op, message);
+  RethrowWithPlace(error, inputs, where);
+}
+
 void RethrowWithPlace(Error& error, VariableSpan inputs, SourceLocation where) {
   if (!error.has_place()) {
     error.AddPlace(thread_state.has_where ? thread_state.where : where, LayerPath(inputs));

@@ -21,9 +21,9 @@ Dense::Options Square(const MultiHeadAttention::Options& options) {
 
 void CheckSequence(const char* name, const Variable& x, int64_t size, SourceLocation where) {
   if (x.rank() == 3 && x.shape()[2] == size) return;
-  Error error("multi_head_attention",
-              absl::StrCat(name, " is ", ToString(x.shape()), ", not [N, T, ", size, "]"));
-  internal::RethrowWithPlace(error, {&x, 1}, where);
+  internal::ThrowAt("multi_head_attention",
+                    absl::StrCat(name, " is ", ToString(x.shape()), ", not [N, T, ", size, "]"), x,
+                    where);
 }
 
 // [N, T, size] -> [N, heads, T, size / heads].
@@ -60,10 +60,10 @@ Variable MultiHeadAttention::operator()(const Variable& x, const Variable& sourc
   CheckSequence("x", x, size, where);
   CheckSequence("source", source, size, where);
   if (x.shape()[0] != source.shape()[0]) {
-    Error error("multi_head_attention",
-                absl::StrCat("x ", ToString(x.shape()), " and source ", ToString(source.shape()),
-                             " differ in their number of examples"));
-    internal::RethrowWithPlace(error, {&x, 1}, where);
+    internal::ThrowAt("multi_head_attention",
+                      absl::StrCat("x ", ToString(x.shape()), " and source ",
+                                   ToString(source.shape()), " differ in their number of examples"),
+                      x, where);
   }
   const double scale = 1 / std::sqrt(static_cast<double>(size / heads));
   const Variable q = SplitHeads(query(x) * scale, heads);

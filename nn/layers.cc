@@ -61,8 +61,7 @@ Variable Flatten::operator()(const Variable& x, SourceLocation where) const {
 
 Variable Unflatten::operator()(const Variable& x, SourceLocation where) const {
   if (x.rank() == 0) {
-    Error error("unflatten", "x is [], not [N, ...]");
-    internal::RethrowWithPlace(error, {&x, 1}, where);
+    internal::ThrowAt("unflatten", "x is [], not [N, ...]", x, where);
   }
   Shape unflattened = shape;
   unflattened.Insert(0, x.shape()[0]);
@@ -72,8 +71,7 @@ Variable Unflatten::operator()(const Variable& x, SourceLocation where) const {
 Variable Activation::operator()(const Variable& x, SourceLocation where) const {
   const WhereScope scope(where);
   if (!function) {
-    Error error("activation", "no function was given");
-    internal::RethrowWithPlace(error, {&x, 1}, where);
+    internal::ThrowAt("activation", "no function was given", x, where);
   }
   return function(x);
 }
@@ -99,9 +97,10 @@ Variable Embedding::operator()(const Variable& indices, SourceLocation where) co
 Variable SpatialDropout::operator()(const Variable& x, SourceLocation where) const {
   const WhereScope scope(where);
   if (x.rank() < 3) {
-    Error error("spatial_dropout",
-                absl::StrCat("x is ", ToString(x.shape()), ", not [N, ..., C] of rank 3 or more"));
-    internal::RethrowWithPlace(error, {&x, 1}, where);
+    internal::ThrowAt(
+        "spatial_dropout",
+        absl::StrCat("x is ", ToString(x.shape()), ", not [N, ..., C] of rank 3 or more"), x,
+        where);
   }
   Shape channels = x.shape();
   for (int i = 1; i < x.rank() - 1; ++i) channels[i] = 1;
@@ -113,8 +112,7 @@ Variable SpatialDropout::operator()(const Variable& x, SourceLocation where) con
 Variable AlphaDropout::operator()(const Variable& x, SourceLocation where) const {
   const WhereScope scope(where);
   if (!(rate >= 0 && rate < 1)) {
-    Error error("alpha_dropout", absl::StrCat("rate must be in [0, 1): ", rate));
-    internal::RethrowWithPlace(error, {&x, 1}, where);
+    internal::ThrowAt("alpha_dropout", absl::StrCat("rate must be in [0, 1): ", rate), x, where);
   }
   if (rate == 0 || !TrainingScope::active()) return x;
   // -lambda alpha of selu, whose mean 0 and variance 1 are a fixed point (appendix A.1).

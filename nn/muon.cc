@@ -27,10 +27,10 @@ Variable Orthogonalize(const Variable& matrix, int steps, SourceLocation where) 
   constexpr double a = 3.4445, b = -4.7750, c = 2.0315;
   const WhereScope scope(where);
   if (matrix.rank() != 2 || steps < 0) {
-    Error error("orthogonalize",
-                steps < 0 ? absl::StrCat(steps, " steps")
-                          : absl::StrCat("expected a matrix, not ", ToString(matrix.shape())));
-    internal::RethrowWithPlace(error, {&matrix, 1}, where);
+    internal::ThrowAt("orthogonalize",
+                      steps < 0 ? absl::StrCat(steps, " steps")
+                                : absl::StrCat("expected a matrix, not ", ToString(matrix.shape())),
+                      matrix, where);
   }
   const bool tall = matrix.shape()[0] > matrix.shape()[1];
   Variable x = matrix / (Sqrt(Sum(Square(matrix))) + 1e-7);

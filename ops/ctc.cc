@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "autograd/op.h"
 #include "ops/loss_terms.h"
 #include "ops/ops.h"
 

@@ -288,8 +288,8 @@ Variable Outer(const Variable& a, const Variable& b, SourceLocation where) {
 
 Variable Trace(const Variable& x, SourceLocation where) {
   if (x.rank() < 2) {
-    Error error("trace", absl::StrCat("needs rank 2 or more, not ", ToString(x.shape())));
-    internal::RethrowWithPlace(error, {&x, 1}, where);
+    internal::ThrowAt("trace", absl::StrCat("needs rank 2 or more, not ", ToString(x.shape())), x,
+                      where);
   }
   const WhereScope scope(where);
   return Sum(Diagonal(x), -1);

@@ -18,6 +18,7 @@ namespace wengert {
 namespace {
 
 using internal::RecordOne;
+using internal::ThrowAt;
 
 // The rows' columns, as this file reads them.
 constexpr bool kFloats = false, kNumeric = true;
@@ -212,12 +213,6 @@ DType ComputeType(DType dtype, bool all_numbers) {
   return dtype == DType::kBool ? DType::kInt64 : dtype;
 }
 
-[[noreturn]] void ThrowAt(std::string_view op, std::string_view message, SourceLocation where,
-                          VariableSpan inputs = {}) {
-  Error error(op, message);
-  internal::RethrowWithPlace(error, inputs, where);
-}
-
 inline void CheckDefined(std::string_view op, const Operand& x, SourceLocation where) {
   if (!x.is_number() && !x.variable().defined()) ThrowAt(op, "an operand is undefined", where);
 }
@@ -329,7 +324,7 @@ Variable Where(const Variable& condition, const Operand& a, const Operand& b) {
     ThrowAt("where",
             absl::StrCat("the condition must be bool, not ",
                          condition.defined() ? std::string(Name(condition.dtype())) : "undefined"),
-            where, {&condition, 1});
+            condition, where);
   }
   const bool numbers_only = a.is_number() && b.is_number();
   const bool floating = a.number_is_floating() || b.number_is_floating();

@@ -22,8 +22,7 @@ Variable GlobalPool(std::string_view op, Reduction reduce, int axes, const Varia
     problem = axes == 2 ? "has no pixels" : "has no steps";
   }
   if (!problem.empty()) {
-    Error error(op, absl::StrCat("x ", ToString(x.shape()), " ", problem));
-    internal::RethrowWithPlace(error, {&x, 1}, where);
+    internal::ThrowAt(op, absl::StrCat("x ", ToString(x.shape()), " ", problem), x, where);
   }
   const WhereScope scope(where);
   const Variable real = IsFloating(x.dtype()) ? x : Cast(x, DType::kFloat32, where);

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "autograd/op.h"
 #include "ops/ops.h"
+#include "ops/place.h"
 
 namespace wengert {
 namespace {
@@ -341,18 +342,11 @@ struct OneHotOp : Op<OneHotOp> {
   }
 };
 
-int Axis(std::string_view op, int axis, int rank, const Variable& x, SourceLocation where) {
-  try {
-    return NormalizeAxis(axis, rank, op);
-  } catch (Error& error) {
-    internal::RethrowWithPlace(error, {&x, 1}, where);
-  }
-}
-
 }  // namespace
 
 Variable Gather(const Variable& x, const Variable& indices, int axis, SourceLocation where) {
-  return Apply(GatherOp{.axis = Axis("gather", axis, x.rank(), x, where)}, {x, indices}, where);
+  return Apply(GatherOp{.axis = internal::AxisAt(axis, x.rank(), "gather", x, where)}, {x, indices},
+               where);
 }
 
 Variable ScatterAdd(const Variable& x, const Variable& indices, int64_t dim, int axis,
@@ -365,18 +359,19 @@ Variable ScatterAdd(const Variable& x, const Variable& indices, int64_t dim, int
     const Variable inputs[] = {x, indices};
     internal::RethrowWithPlace(error, inputs, where);
   }
-  return Apply(ScatterAddOp{.axis = Axis("scatter_add", axis, rank, x, where), .dim = dim},
-               {x, indices}, where);
+  return Apply(
+      ScatterAddOp{.axis = internal::AxisAt(axis, rank, "scatter_add", x, where), .dim = dim},
+      {x, indices}, where);
 }
 
 Variable GatherAlong(const Variable& x, const Variable& indices, int axis, SourceLocation where) {
-  return Apply(GatherAlongOp{.axis = Axis("gather_along", axis, x.rank(), x, where)}, {x, indices},
-               where);
+  return Apply(GatherAlongOp{.axis = internal::AxisAt(axis, x.rank(), "gather_along", x, where)},
+               {x, indices}, where);
 }
 
 Variable ScatterAddAlong(const Variable& x, const Variable& indices, int64_t dim, int axis,
                          SourceLocation where) {
-  axis = Axis("scatter_add_along", axis, x.rank(), x, where);
+  axis = internal::AxisAt(axis, x.rank(), "scatter_add_along", x, where);
   return Apply(ScatterAddAlongOp{.axis = axis, .dim = dim}, {x, indices}, where);
 }
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "autograd/op.h"
 
 namespace wengert::internal {
 namespace {

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "autograd/composite.h"
+#include "autograd/op.h"
 #include "ops/kernels/softmax.h"
 #include "ops/loss_terms.h"
 #include "ops/ops.h"

@@ -10,6 +10,7 @@
 #include "autograd/slice.h"
 #include "ops/kernels/elementwise_loop.h"
 #include "ops/ops.h"
+#include "ops/place.h"
 
 namespace wengert {
 namespace {
@@ -150,20 +151,6 @@ Variable WithShape(const Variable& x, Shape shape, SourceLocation where) {
 }
 
 // Throws with the caller's line.
-[[noreturn]] void Throw(std::string_view op, std::string_view message, VariableSpan inputs,
-                        SourceLocation where) {
-  Error error(op, message);
-  internal::RethrowWithPlace(error, inputs, where);
-}
-
-int Axis(int axis, int rank, std::string_view op, const Variable& x, SourceLocation where) {
-  try {
-    return NormalizeAxis(axis, rank, op);
-  } catch (Error& error) {
-    internal::RethrowWithPlace(error, {&x, 1}, where);
-  }
-}
-
 }  // namespace
 
 Variable Reshape(const Variable& x, const Shape& shape, SourceLocation where) {
@@ -176,15 +163,16 @@ Variable Reshape(const Variable& x, const Shape& shape, SourceLocation where) {
     } else if (unknown < 0) {
       unknown = i;
     } else {
-      Throw("reshape", absl::StrCat("more than one -1 in ", ToString(shape)), {&x, 1}, where);
+      internal::ThrowAt("reshape", absl::StrCat("more than one -1 in ", ToString(shape)), x, where);
     }
   }
   if (unknown >= 0) full[unknown] = known > 0 ? x.size() / known : 0;
   for (const int64_t dim : full) known = std::min(known, dim < 0 ? int64_t{-1} : known);
   if (known < 0 || NumElements(full) != x.size()) {
-    Throw("reshape",
-          absl::StrCat(ToString(x.shape()), " does not have the size of ", ToString(shape)),
-          {&x, 1}, where);
+    internal::ThrowAt(
+        "reshape",
+        absl::StrCat(ToString(x.shape()), " does not have the size of ", ToString(shape)), x,
+        where);
   }
   if (full == x.shape()) return x;
   return Apply(ReshapeOp{.shape = std::move(full)}, {x}, where);
@@ -196,15 +184,15 @@ Variable Permute(const Variable& x, absl::Span<const int> order, SourceLocation 
   bool fits = order.size() == static_cast<size_t>(x.rank());
   for (const int axis : order) {
     if (!fits) break;
-    op.order.push_back(Axis(axis, x.rank(), "permute", x, where));
+    op.order.push_back(internal::AxisAt(axis, x.rank(), "permute", x, where));
     fits &= !(seen >> op.order.back() & 1);
     seen |= 1u << op.order.back();
   }
   if (!fits) {
-    Throw("permute",
-          absl::StrCat("the order {", absl::StrJoin(order, ","),
-                       "} is not a permutation of the axes of ", ToString(x.shape())),
-          {&x, 1}, where);
+    internal::ThrowAt("permute",
+                      absl::StrCat("the order {", absl::StrJoin(order, ","),
+                                   "} is not a permutation of the axes of ", ToString(x.shape())),
+                      x, where);
   }
   return Apply(std::move(op), {x}, where);
 }
@@ -212,8 +200,8 @@ Variable Permute(const Variable& x, absl::Span<const int> order, SourceLocation 
 Variable Transpose(const Variable& x, int axis_a, int axis_b, SourceLocation where) {
   PermuteOp op;
   for (int i = 0; i < x.rank(); ++i) op.order.push_back(i);
-  std::swap(op.order[Axis(axis_a, x.rank(), "transpose", x, where)],
-            op.order[Axis(axis_b, x.rank(), "transpose", x, where)]);
+  std::swap(op.order[internal::AxisAt(axis_a, x.rank(), "transpose", x, where)],
+            op.order[internal::AxisAt(axis_b, x.rank(), "transpose", x, where)]);
   return Apply(std::move(op), {x}, where);
 }
 
@@ -224,29 +212,30 @@ Variable Expand(const Variable& x, const Shape& shape, SourceLocation where) {
 
 Variable Narrow(const Variable& x, int axis, int64_t start, int64_t length, int64_t step,
                 SourceLocation where) {
-  return Apply(
-      NarrowOp{.axis = Axis(axis, x.rank(), "narrow", x, where), .place = {start, length, step}},
-      {x}, where);
+  return Apply(NarrowOp{.axis = internal::AxisAt(axis, x.rank(), "narrow", x, where),
+                        .place = {start, length, step}},
+               {x}, where);
 }
 
 Variable Embed(const Variable& x, int axis, int64_t dim, int64_t start, int64_t step,
                SourceLocation where) {
-  axis = Axis(axis, x.rank(), "embed", x, where);
+  axis = internal::AxisAt(axis, x.rank(), "embed", x, where);
   const int64_t last = start + step * (x.shape()[axis] - 1);
   if (x.shape()[axis] > 0 &&
       (step == 0 || std::min(start, last) < 0 || std::max(start, last) >= dim)) {
-    Throw("embed",
-          absl::StrCat(ToString(x.shape()), " from ", start, " in steps of ", step, " along axis ",
-                       axis, " does not fit into ", dim),
-          {&x, 1}, where);
+    internal::ThrowAt("embed",
+                      absl::StrCat(ToString(x.shape()), " from ", start, " in steps of ", step,
+                                   " along axis ", axis, " does not fit into ", dim),
+                      x, where);
   }
   return Apply(AssembleOp{.axis = axis, .dim = dim, .places = {{start, x.shape()[axis], step}}},
                {x}, where);
 }
 
 Variable Concat(VariableSpan parts, int axis, SourceLocation where) {
-  if (parts.empty()) Throw("concat", "of nothing", {}, where);
-  AssembleOp op{.axis = Axis(axis, parts[0].rank(), "concat", parts[0], where), .dim = 0};
+  if (parts.empty()) internal::ThrowAt("concat", "of nothing", where);
+  AssembleOp op{.axis = internal::AxisAt(axis, parts[0].rank(), "concat", parts[0], where),
+                .dim = 0};
   std::vector<Variable> inputs;
   DType dtype = parts[0].dtype();
   for (const Variable& part : parts) dtype = Promote(dtype, part.dtype());
@@ -256,10 +245,10 @@ Variable Concat(VariableSpan parts, int axis, SourceLocation where) {
       fits = i == op.axis || part.shape()[i] == parts[0].shape()[i];
     }
     if (!fits) {
-      Throw("concat",
-            absl::StrCat(ToString(parts[0].shape()), " and ", ToString(part.shape()),
-                         " differ beside axis ", op.axis),
-            parts, where);
+      internal::ThrowAt("concat",
+                        absl::StrCat(ToString(parts[0].shape()), " and ", ToString(part.shape()),
+                                     " differ beside axis ", op.axis),
+                        parts, where);
     }
     op.places.push_back({op.dim, part.shape()[op.axis], 1});
     op.dim += part.shape()[op.axis];
@@ -269,15 +258,15 @@ Variable Concat(VariableSpan parts, int axis, SourceLocation where) {
 }
 
 Variable Stack(VariableSpan parts, int axis, SourceLocation where) {
-  if (parts.empty()) Throw("stack", "of nothing", {}, where);
-  axis = Axis(axis, parts[0].rank() + 1, "stack", parts[0], where);
+  if (parts.empty()) internal::ThrowAt("stack", "of nothing", where);
+  axis = internal::AxisAt(axis, parts[0].rank() + 1, "stack", parts[0], where);
   std::vector<Variable> rows;
   for (const Variable& part : parts) {
     if (!(part.shape() == parts[0].shape())) {
-      Throw("stack",
-            absl::StrCat("shapes differ: ", ToString(parts[0].shape()), " and ",
-                         ToString(part.shape())),
-            parts, where);
+      internal::ThrowAt("stack",
+                        absl::StrCat("shapes differ: ", ToString(parts[0].shape()), " and ",
+                                     ToString(part.shape())),
+                        parts, where);
     }
     rows.push_back(Unsqueeze(part, axis, where));
   }
@@ -286,7 +275,7 @@ Variable Stack(VariableSpan parts, int axis, SourceLocation where) {
 
 std::vector<Variable> Split(const Variable& x, absl::Span<const int64_t> lengths, int axis,
                             SourceLocation where) {
-  axis = Axis(axis, x.rank(), "split", x, where);
+  axis = internal::AxisAt(axis, x.rank(), "split", x, where);
   int64_t start = 0;
   std::vector<Variable> parts;
   for (const int64_t length : lengths) {
@@ -295,31 +284,32 @@ std::vector<Variable> Split(const Variable& x, absl::Span<const int64_t> lengths
     start += length;
   }
   if (start != x.shape()[axis] || parts.size() != lengths.size()) {
-    Throw("split",
-          absl::StrCat("the lengths {", absl::StrJoin(lengths, ","), "} do not add up to axis ",
-                       axis, " of ", ToString(x.shape())),
-          {&x, 1}, where);
+    internal::ThrowAt("split",
+                      absl::StrCat("the lengths {", absl::StrJoin(lengths, ","),
+                                   "} do not add up to axis ", axis, " of ", ToString(x.shape())),
+                      x, where);
   }
   return parts;
 }
 
 std::vector<int64_t> internal::EqualParts(const Variable& x, int axis, int n,
                                           SourceLocation where) {
-  const int64_t dim = x.shape()[Axis(axis, x.rank(), "chunk", x, where)];
+  const int64_t dim = x.shape()[internal::AxisAt(axis, x.rank(), "chunk", x, where)];
   if (dim % n != 0) {
-    Throw("chunk",
-          absl::StrCat("axis ", axis, " of ", ToString(x.shape()), " has no ", n, " equal parts"),
-          {&x, 1}, where);
+    internal::ThrowAt(
+        "chunk",
+        absl::StrCat("axis ", axis, " of ", ToString(x.shape()), " has no ", n, " equal parts"), x,
+        where);
   }
   return std::vector<int64_t>(n, dim / n);
 }
 
 Variable Squeeze(const Variable& x, int axis, SourceLocation where) {
-  axis = Axis(axis, x.rank(), "squeeze", x, where);
+  axis = internal::AxisAt(axis, x.rank(), "squeeze", x, where);
   Shape shape = x.shape();
   if (shape[axis] != 1) {
-    Throw("squeeze", absl::StrCat("axis ", axis, " of ", ToString(shape), " is not 1"), {&x, 1},
-          where);
+    internal::ThrowAt("squeeze", absl::StrCat("axis ", axis, " of ", ToString(shape), " is not 1"),
+                      x, where);
   }
   shape.Remove(axis);
   return WithShape(x, std::move(shape), where);
@@ -328,11 +318,12 @@ Variable Squeeze(const Variable& x, int axis, SourceLocation where) {
 Variable Unsqueeze(const Variable& x, int axis, SourceLocation where) {
   const int rank = x.rank();
   if (rank == kMaxRank || axis < -rank - 1 || axis > rank) {
-    Throw("unsqueeze",
-          rank == kMaxRank
-              ? absl::StrCat(ToString(x.shape()), " has the maximum rank, ", kMaxRank, ", already")
-              : absl::StrCat("axis ", axis, " is out of range for ", ToString(x.shape())),
-          {&x, 1}, where);
+    internal::ThrowAt(
+        "unsqueeze",
+        rank == kMaxRank
+            ? absl::StrCat(ToString(x.shape()), " has the maximum rank, ", kMaxRank, ", already")
+            : absl::StrCat("axis ", axis, " is out of range for ", ToString(x.shape())),
+        x, where);
   }
   if (axis < 0) axis += rank + 1;
   Shape shape = x.shape();

@@ -19,6 +19,16 @@ auto Placed(VariableSpan inputs, SourceLocation where, F f) {
   }
 }
 
+// The axis counted from 0; `op` and the line are named where there is none.
+inline int AxisAt(int axis, int rank, std::string_view op, const Variable& x,
+                  SourceLocation where) {
+  try {
+    return NormalizeAxis(axis, rank, op);
+  } catch (Error& error) {
+    RethrowWithPlace(error, {&x, 1}, where);
+  }
+}
+
 }  // namespace wengert::internal
 
 #endif  // WENGERT_OPS_PLACE_H_

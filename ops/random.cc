@@ -13,12 +13,6 @@
 namespace wengert {
 namespace {
 
-[[noreturn]] void Throw(std::string_view op, std::string_view message, VariableSpan inputs,
-                        SourceLocation where) {
-  Error error(op, message);
-  internal::RethrowWithPlace(error, inputs, where);
-}
-
 // What the ops without inputs share.
 template <class Derived>
 struct RandomOp : Op<Derived> {
@@ -143,8 +137,9 @@ RandomStream Draw(std::string_view op, const Shape& shape, int64_t words_per_ele
 
 void CheckFloating(std::string_view op, DType dtype, SourceLocation where) {
   if (!IsFloating(dtype)) {
-    Throw(op, absl::StrCat("dtype must be float32 or float64, not ", std::string(Name(dtype))), {},
-          where);
+    internal::ThrowAt(
+        op, absl::StrCat("dtype must be float32 or float64, not ", std::string(Name(dtype))),
+        where);
   }
 }
 
@@ -154,7 +149,7 @@ Variable Uniform(const Shape& shape, Generator& generator, double low, double hi
                  SourceLocation where) {
   CheckFloating("uniform", dtype, where);
   if (!(low <= high && std::isfinite(high - low))) {
-    Throw("uniform", absl::StrCat("[", low, ", ", high, ") is no interval"), {}, where);
+    internal::ThrowAt("uniform", absl::StrCat("[", low, ", ", high, ") is no interval"), where);
   }
   const RandomStream stream = Draw("uniform", shape, WordsPerElement(dtype), generator, where);
   return Apply(
@@ -166,8 +161,8 @@ Variable Normal(const Shape& shape, Generator& generator, double mean, double st
                 SourceLocation where) {
   CheckFloating("normal", dtype, where);
   if (!(stddev >= 0 && std::isfinite(stddev) && std::isfinite(mean))) {
-    Throw("normal", absl::StrCat("no distribution has mean ", mean, " and stddev ", stddev), {},
-          where);
+    internal::ThrowAt(
+        "normal", absl::StrCat("no distribution has mean ", mean, " and stddev ", stddev), where);
   }
   const RandomStream stream = Draw("normal", shape, WordsPerElement(dtype), generator, where);
   return Apply(
@@ -178,7 +173,8 @@ Variable Normal(const Shape& shape, Generator& generator, double mean, double st
 Variable Bernoulli(const Shape& shape, Generator& generator, double probability, DType dtype,
                    SourceLocation where) {
   if (!(probability >= 0 && probability <= 1)) {
-    Throw("bernoulli", absl::StrCat("probability must be in [0, 1]: ", probability), {}, where);
+    internal::ThrowAt("bernoulli", absl::StrCat("probability must be in [0, 1]: ", probability),
+                      where);
   }
   const RandomStream stream = Draw("bernoulli", shape, 1, generator, where);
   return Apply(
@@ -188,7 +184,7 @@ Variable Bernoulli(const Shape& shape, Generator& generator, double probability,
 
 Variable Permutation(int64_t n, Generator& generator, SourceLocation where) {
   if (n < 0 || n >= int64_t{1} << 32) {
-    Throw("permutation", absl::StrCat("n must be in [0, 2^32): ", n), {}, where);
+    internal::ThrowAt("permutation", absl::StrCat("n must be in [0, 2^32): ", n), where);
   }
   const RandomStream stream = Draw("permutation", {n}, 1, generator, where);
   return Apply(PermutationOp{.n = n, .stream = stream}, VariableSpan(), where);
@@ -196,7 +192,7 @@ Variable Permutation(int64_t n, Generator& generator, SourceLocation where) {
 
 Variable Dropout(const Variable& x, double rate, SourceLocation where) {
   if (!(rate >= 0 && rate < 1)) {
-    Throw("dropout", absl::StrCat("rate must be in [0, 1): ", rate), {&x, 1}, where);
+    internal::ThrowAt("dropout", absl::StrCat("rate must be in [0, 1): ", rate), {&x, 1}, where);
   }
   if (!IsFloating(x.dtype())) return Dropout(Cast(x, DType::kFloat32, where), rate, where);
   if (rate == 0 || !TrainingScope::active()) return x;

@@ -226,9 +226,9 @@ Variable SumTo(const Variable& from, const Shape& shape, SourceLocation where) {
   const Variable x = Number(from, where);
   if (shape == x.shape()) return x;
   if (!BroadcastsTo(shape, x.shape())) {
-    Error error("sum_to",
-                absl::StrCat(ToString(shape), " does not broadcast to ", ToString(x.shape())));
-    internal::RethrowWithPlace(error, {&x, 1}, where);
+    internal::ThrowAt("sum_to",
+                      absl::StrCat(ToString(shape), " does not broadcast to ", ToString(x.shape())),
+                      x, where);
   }
   const int extra = x.rank() - shape.rank();
   Reduction reduction{0, /*keep_dims=*/extra == 0};

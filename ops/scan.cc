@@ -50,12 +50,6 @@ Scanned ScanOver(Variable x, States state, ScanStep step, bool reverse, const Va
   return {Stack(outputs, 1), std::move(state)};
 }
 
-void ThrowAt(std::string_view op, const std::string& message, const Variable& reads,
-             SourceLocation where) {
-  Error error(op, message);
-  RethrowWithPlace(error, {&reads, 1}, where);
-}
-
 Tensor CheckLengths(std::string_view op, const Variable& x, const Tensor& lengths,
                     const Variable& reads, SourceLocation where) {
   if (!lengths.defined()) return lengths;

@@ -14,10 +14,6 @@ namespace wengert::internal {
 Scanned ScanOver(Variable x, std::vector<Variable> state, ScanStep step, bool reverse,
                  const Variable& lengths);
 
-// `reads`: whose parameter the text names, if it is one.
-[[noreturn]] void ThrowAt(std::string_view op, const std::string& message, const Variable& reads,
-                          SourceLocation where);
-
 // x is [N, T, ...] with steps; throws Error if not.
 void CheckSteps(std::string_view op, const Variable& x, const Variable& reads,
                 SourceLocation where);

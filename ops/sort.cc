@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "autograd/op.h"
 #include "ops/ops.h"
+#include "ops/place.h"
 
 namespace wengert {
 namespace {
@@ -52,18 +53,10 @@ Variable Exchanged(const Variable& x, int axis, SourceLocation where) {
   return axis == x.rank() - 1 ? x : Transpose(x, axis, -1, where);
 }
 
-int Axis(std::string_view op, const Variable& x, int axis, SourceLocation where) {
-  try {
-    return NormalizeAxis(axis, x.rank(), op);
-  } catch (Error& error) {
-    internal::RethrowWithPlace(error, {&x, 1}, where);
-  }
-}
-
 }  // namespace
 
 Variable ArgSort(const Variable& x, int axis, bool descending, SourceLocation where) {
-  axis = Axis("arg_sort", x, axis, where);
+  axis = internal::AxisAt(axis, x.rank(), "arg_sort", x, where);
   const Variable rows = Exchanged(x, axis, where);
   const Variable order =
       Apply(ArgSortOp{.count = rows.dim(-1), .descending = descending}, {rows}, where);
@@ -71,16 +64,17 @@ Variable ArgSort(const Variable& x, int axis, bool descending, SourceLocation wh
 }
 
 Variable Sort(const Variable& x, int axis, bool descending, SourceLocation where) {
-  axis = Axis("sort", x, axis, where);
+  axis = internal::AxisAt(axis, x.rank(), "sort", x, where);
   return TopK(x, x.dim(axis), axis, /*largest=*/descending, where).values;
 }
 
 ValuesAndIndices TopK(const Variable& x, int64_t k, int axis, bool largest, SourceLocation where) {
-  axis = Axis("top_k", x, axis, where);
+  axis = internal::AxisAt(axis, x.rank(), "top_k", x, where);
   if (k < 0 || k > x.dim(axis)) {
-    Error error("top_k", absl::StrCat("axis ", axis, " of ", ToString(x.shape()), " has no ", k,
-                                      " elements"));
-    internal::RethrowWithPlace(error, {&x, 1}, where);
+    internal::ThrowAt(
+        "top_k",
+        absl::StrCat("axis ", axis, " of ", ToString(x.shape()), " has no ", k, " elements"), x,
+        where);
   }
   const Variable rows = Exchanged(x, axis, where);
   const Variable order = Apply(ArgSortOp{.count = k, .descending = largest}, {rows}, where);

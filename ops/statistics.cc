@@ -23,17 +23,11 @@ Variable PowerOrZero(const Variable& x, double power) {
   return Where(is_zero, 0, power == 0.5 ? Sqrt(safe) : Pow(safe, power));
 }
 
-[[noreturn]] void Throw(std::string_view op, std::string_view message, VariableSpan inputs,
-                        SourceLocation where) {
-  Error error(op, message);
-  internal::RethrowWithPlace(error, inputs, where);
-}
-
 // Throws unless there is an element to reduce.
 void CheckCount(std::string_view op, const Variable& x, const Reduction& reduction,
                 SourceLocation where) {
   if (reduction.Count(x.shape()) > 0) return;
-  Throw(op, absl::StrCat("of no elements: ", ToString(x.shape())), {&x, 1}, where);
+  internal::ThrowAt(op, absl::StrCat("of no elements: ", ToString(x.shape())), x, where);
 }
 
 // Any and All: the largest or smallest of bools.
@@ -60,8 +54,9 @@ Variable StdDev(const Variable& x, const Axes& axes, bool keep_dims, double corr
 Variable Norm(const Variable& x, double p, const Axes& axes, bool keep_dims, SourceLocation where) {
   const Reduction reduction = MakeReduction("norm", x, axes, keep_dims, where);
   if (!(p > 0)) {
-    Throw("norm", absl::StrCat("p must be above 0, not ", p, ", for x ", ToString(x.shape())),
-          {&x, 1}, where);
+    internal::ThrowAt("norm",
+                      absl::StrCat("p must be above 0, not ", p, ", for x ", ToString(x.shape())),
+                      x, where);
   }
   const WhereScope scope(where);
   const Variable real = Real(x, where);
@@ -91,10 +86,10 @@ Variable MeanWhere(const Variable& x, const Variable& mask, const Axes& axes, bo
                    SourceLocation where) {
   const Variable inputs[] = {x, mask};
   if (mask.dtype() != DType::kBool) {
-    Throw("mean_where",
-          absl::StrCat("the mask must be bool, not ", std::string(Name(mask.dtype())),
-                       ToString(mask.shape())),
-          inputs, where);
+    internal::ThrowAt("mean_where",
+                      absl::StrCat("the mask must be bool, not ", std::string(Name(mask.dtype())),
+                                   ToString(mask.shape())),
+                      inputs, where);
   }
   Shape shape;
   try {
