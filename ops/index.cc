@@ -354,14 +354,15 @@ Variable ScatterAdd(const Variable& x, const Variable& indices, int64_t dim, int
   // The axis counts in the result.
   const int rank = x.rank() - indices.rank() + 1;
   if (axis < -rank || axis >= rank) {
-    Error error("scatter_add", absl::StrCat("x ", ToString(x.shape()), " and indices ",
-                                            ToString(indices.shape()), " have no axis ", axis));
     const Variable inputs[] = {x, indices};
-    internal::RethrowWithPlace(error, inputs, where);
+    internal::ThrowAt(
+        "scatter_add",
+        absl::StrCat("axis ", axis, " is out of range for rank ", std::max(rank, 0), ", of x ",
+                     ToString(x.shape()), " at the indices ", ToString(indices.shape())),
+        inputs, where);
   }
-  return Apply(
-      ScatterAddOp{.axis = internal::AxisAt(axis, rank, "scatter_add", x, where), .dim = dim},
-      {x, indices}, where);
+  return Apply(ScatterAddOp{.axis = axis < 0 ? axis + rank : axis, .dim = dim}, {x, indices},
+               where);
 }
 
 Variable GatherAlong(const Variable& x, const Variable& indices, int axis, SourceLocation where) {

@@ -7,18 +7,18 @@
 
 namespace wengert {
 
-Variable Neg(const Operand& x);
-Variable Abs(const Operand& x);   // derivative 0 at 0
-Variable Sign(const Operand& x);  // -1, 0 or 1; derivative 0
-Variable Square(const Operand& x);
-Variable Exp(const Operand& x);
+Variable Neg(const Operand& x);     // -x
+Variable Abs(const Operand& x);     // derivative 0 at 0
+Variable Sign(const Operand& x);    // -1, 0 or 1; derivative 0
+Variable Square(const Operand& x);  // x x
+Variable Exp(const Operand& x);     // e^x, and the natural logarithm
 Variable Log(const Operand& x);
 Variable Expm1(const Operand& x);  // e^x - 1, and log(1 + x): accurate where x is small
 Variable Log1p(const Operand& x);
-Variable Sqrt(const Operand& x);
-Variable Rsqrt(const Operand& x);  // 1 / sqrt(x)
-Variable Reciprocal(const Operand& x);
-Variable Sin(const Operand& x);  // of radians
+Variable Sqrt(const Operand& x);        // NaN below 0
+Variable Rsqrt(const Operand& x);       // 1 / sqrt(x)
+Variable Reciprocal(const Operand& x);  // 1 / x
+Variable Sin(const Operand& x);         // of radians
 Variable Cos(const Operand& x);
 Variable Tan(const Operand& x);
 Variable Asin(const Operand& x);  // NaN outside [-1, 1]; derivative infinite at -1 and 1
@@ -57,11 +57,12 @@ Variable NormalCdf(const Operand& x);
 Variable Gelu(const Operand& x);
 Variable GeluTanh(const Operand& x);
 
+// Of two operands, which broadcast: a + b, a - b, a b.
 Variable Add(const Operand& a, const Operand& b);
 Variable Sub(const Operand& a, const Operand& b);
 Variable Mul(const Operand& a, const Operand& b);
-Variable Div(const Operand& a, const Operand& b);  // true division, of integers too
-Variable Pow(const Operand& a, const Operand& b);
+Variable Div(const Operand& a, const Operand& b);    // true division, of integers too
+Variable Pow(const Operand& a, const Operand& b);    // a^b
 Variable Fmod(const Operand& a, const Operand& b);   // a - b trunc(a / b): the sign is a's
 Variable Atan2(const Operand& a, const Operand& b);  // the angle of the point (b, a), -pi to pi
 Variable Lerp(const Operand& a, const Operand& b, const Operand& weight);  // a + weight (b - a)
@@ -75,6 +76,7 @@ Variable SigmoidGradient(const Operand& a, const Operand& b);
 Variable ErfGradient(const Operand& a, const Operand& b);
 Variable NormalCdfGradient(const Operand& a, const Operand& b);
 
+// The same, as operators.
 inline Variable operator+(const Operand& a, const Operand& b) { return Add(a, b); }
 inline Variable operator-(const Operand& a, const Operand& b) { return Sub(a, b); }
 inline Variable operator*(const Operand& a, const Operand& b) { return Mul(a, b); }

@@ -316,16 +316,13 @@ Variable Squeeze(const Variable& x, int axis, SourceLocation where) {
 }
 
 Variable Unsqueeze(const Variable& x, int axis, SourceLocation where) {
-  const int rank = x.rank();
-  if (rank == kMaxRank || axis < -rank - 1 || axis > rank) {
+  if (x.rank() == kMaxRank) {
     internal::ThrowAt(
         "unsqueeze",
-        rank == kMaxRank
-            ? absl::StrCat(ToString(x.shape()), " has the maximum rank, ", kMaxRank, ", already")
-            : absl::StrCat("axis ", axis, " is out of range for ", ToString(x.shape())),
-        x, where);
+        absl::StrCat(ToString(x.shape()), " has the maximum rank, ", kMaxRank, ", already"), x,
+        where);
   }
-  if (axis < 0) axis += rank + 1;
+  axis = internal::AxisAt(axis, x.rank() + 1, "unsqueeze", x, where);
   Shape shape = x.shape();
   shape.Insert(axis, 1);
   return WithShape(x, std::move(shape), where);

@@ -47,24 +47,29 @@ inline constexpr bool kKeepDims = true;
 // One dimension may be -1.
 Variable Reshape(const Variable& x, const Shape& shape,
                  SourceLocation where = SourceLocation::current());
+// Axis i of the result is axis order[i] of x.
 Variable Permute(const Variable& x, absl::Span<const int> order,
                  SourceLocation where = SourceLocation::current());
 inline Variable Permute(const Variable& x, std::initializer_list<int> order,
                         SourceLocation where = SourceLocation::current()) {
   return Permute(x, absl::MakeConstSpan(order.begin(), order.size()), where);
 }
+// Two axes exchanged.
 Variable Transpose(const Variable& x, int axis_a = -2, int axis_b = -1,
                    SourceLocation where = SourceLocation::current());
+// x broadcast to the shape: [3, 1] -> [2, 3, 4].
 Variable Expand(const Variable& x, const Shape& shape,
                 SourceLocation where = SourceLocation::current());
 // The adjoint of Expand: adds up over the axes along which `shape` broadcasts to x's shape.
 Variable SumTo(const Variable& x, const Shape& shape,
                SourceLocation where = SourceLocation::current());
+// `length` of the axis's elements: those at start, start + step, ...
 Variable Narrow(const Variable& x, int axis, int64_t start, int64_t length, int64_t step = 1,
                 SourceLocation where = SourceLocation::current());
 // The adjoint of Narrow: zeros of length `dim` along `axis`, with x at start, start + step, ...
 Variable Embed(const Variable& x, int axis, int64_t dim, int64_t start, int64_t step = 1,
                SourceLocation where = SourceLocation::current());
+// Joined along an axis, and along a new one. The parts meet in one dtype.
 Variable Concat(VariableSpan parts, int axis, SourceLocation where = SourceLocation::current());
 Variable Stack(VariableSpan parts, int axis = 0, SourceLocation where = SourceLocation::current());
 // Consecutive pieces of the given lengths, which add up to the axis.
@@ -78,8 +83,10 @@ std::vector<int64_t> EqualParts(const Variable& x, int axis, int n, SourceLocati
 template <int n>
 std::array<Variable, n> Chunk(const Variable& x, int axis,
                               SourceLocation where = SourceLocation::current());
+// Without the axis, whose length must be 1; with a new one of length 1.
 Variable Squeeze(const Variable& x, int axis, SourceLocation where = SourceLocation::current());
 Variable Unsqueeze(const Variable& x, int axis, SourceLocation where = SourceLocation::current());
+// In reverse order along the axes.
 Variable Flip(const Variable& x, const Axes& axes,
               SourceLocation where = SourceLocation::current());
 // The elements moved `shift` places on along the axis, the last ones to the front (np.roll). With
@@ -130,8 +137,10 @@ Variable DiagonalMatrix(const Variable& x, int64_t offset = 0,
                         SourceLocation where = SourceLocation::current());
 
 // ---- Reductions, over all axes unless some are given. ----
+// Of bools and uint8 in int64. Of nothing: 0.
 Variable Sum(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
              SourceLocation where = SourceLocation::current());
+// Of nothing: NaN.
 Variable Mean(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
               SourceLocation where = SourceLocation::current());
 struct MeanAndVariance {
@@ -175,6 +184,7 @@ Variable Max(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
              SourceLocation where = SourceLocation::current());
 Variable Min(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
              SourceLocation where = SourceLocation::current());
+// log of the sum of exp(x), without overflow; -infinity of nothing.
 Variable LogSumExp(const Variable& x, const Axes& axes = {}, bool keep_dims = false,
                    SourceLocation where = SourceLocation::current());
 // The position (int64) of the first largest, smallest element along one axis.
@@ -182,6 +192,7 @@ Variable ArgMax(const Variable& x, int axis, bool keep_dims = false,
                 SourceLocation where = SourceLocation::current());
 Variable ArgMin(const Variable& x, int axis, bool keep_dims = false,
                 SourceLocation where = SourceLocation::current());
+// exp(x) divided by its sum along the axis, and the logarithm of that.
 Variable Softmax(const Variable& x, int axis = -1,
                  SourceLocation where = SourceLocation::current());
 Variable LogSoftmax(const Variable& x, int axis = -1,
@@ -209,9 +220,9 @@ Variable LinearRecurrence(const Variable& a, const Variable& b, int axis, bool r
 
 // ---- Sorting along an axis. Equal elements (0 and -0 are) stay in order; NaN comes last. ----
 inline constexpr bool kDescending = true;
+// The elements, and their positions (int64) in x.
 Variable Sort(const Variable& x, int axis = -1, bool descending = false,
               SourceLocation where = SourceLocation::current());
-// The positions (int64) in x of the sorted elements.
 Variable ArgSort(const Variable& x, int axis = -1, bool descending = false,
                  SourceLocation where = SourceLocation::current());
 struct ValuesAndIndices {
@@ -287,8 +298,10 @@ Variable BooleanMask(const Variable& x, const Variable& mask,
                      SourceLocation where = SourceLocation::current());
 
 // ---- Random. What is drawn is fixed by the generator's state when the op is recorded. ----
+// In [low, high).
 Variable Uniform(const Shape& shape, Generator& generator, double low = 0, double high = 1,
                  DType dtype = DType::kFloat32, SourceLocation where = SourceLocation::current());
+// Of the normal distribution.
 Variable Normal(const Shape& shape, Generator& generator, double mean = 0, double stddev = 1,
                 DType dtype = DType::kFloat32, SourceLocation where = SourceLocation::current());
 // 1 with the given probability, else 0.
