@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "autograd/variable.h"
@@ -43,6 +44,7 @@ struct RegisteredOp {
   bool differentiable;
   bool composite;
   std::function<std::vector<OpCase>()> cases;  // empty: none given
+  std::string_view rule = "";                  // of an element-wise row: its gradient as written
 };
 
 const std::vector<RegisteredOp>& RegisteredOps();

@@ -66,31 +66,33 @@ std::vector<OpCase> WhereCases() {
   return cases;
 }
 
-void RegisterRow(std::string_view name, bool differentiable,
+void RegisterRow(std::string_view name, bool differentiable, std::string_view rule,
                  std::function<std::vector<OpCase>()> cases) {
-  internal::RegisterOp({name, differentiable, /*composite=*/false, std::move(cases)});
+  internal::RegisterOp({name, differentiable, /*composite=*/false, std::move(cases), rule});
 }
 
 const bool kRegistered = [] {
 #define UNARY(op, Function, types, value, gradient, reads, low, high)            \
-  RegisterRow(#op, true, [] {                                                    \
+  RegisterRow(#op, true, #gradient, [] {                                         \
     return UnaryCases([](const Variable& x) { return Function(x); }, low, high); \
   });
 #define UNARY_WITH_NUMBERS(op, Function, types, value, gradient, reads, low, high)              \
-  RegisterRow(#op, true, [] {                                                                   \
+  RegisterRow(#op, true, #gradient, [] {                                                        \
     return UnaryCases([](const Variable& x) { return Function##OfNumbers(x, -1.1, 1.3); }, low, \
                       high);                                                                    \
   });
 #define BINARY(op, Function, types, value, ga, ra, gb, rb, low_a, high_a, low_b, high_b) \
-  RegisterRow(#op, true, [] { return BinaryCases(&Function, low_a, high_a, low_b, high_b); });
+  RegisterRow(#op, true, #ga "; " #gb,                                                   \
+              [] { return BinaryCases(&Function, low_a, high_a, low_b, high_b); });
 #define COMPARISON(op, Function, ...) \
-  RegisterRow(#op, false, [] { return BinaryCases(&Function, -3, 3, -3, 3); });
+  RegisterRow(#op, false, "", [] { return BinaryCases(&Function, -3, 3, -3, 3); });
 #include "ops/kernels/elementwise_rows.inc"
 #undef UNARY
 #undef UNARY_WITH_NUMBERS
 #undef BINARY
 #undef COMPARISON
-  RegisterRow("where", true, &WhereCases);
+  RegisterRow("where", true, "Variable(); Where(condition, dy, 0); Where(condition, 0, dy)",
+              &WhereCases);
   return true;
 }();
 

@@ -156,4 +156,29 @@ TestedCase MakeTested(const RegisteredOp& op, const OpCase& of) {
           .of = of};
 }
 
+std::string CheckOp(const RegisteredOp& op, Figures& figures) {
+  std::string all;
+  const auto report = [&](std::string_view what, const std::string& text) {
+    if (!text.empty()) absl::StrAppend(&all, std::string(what), ": ", text, "\n");
+  };
+  const std::vector<OpCase> cases = CasesOf(op);
+  report("cases", CheckCases(op, cases));
+  for (const OpCase& of : cases) {
+    const TestedCase tested = MakeTested(op, of);
+    for (const Check& check : kChecks) {
+      report(absl::StrCat("check \"", std::string(check.name), "\", case \"", of.name, "\""),
+             RunCheck(check, tested, figures));
+    }
+  }
+  return all;
+}
+
+std::string CheckOp(std::string_view name) {
+  Figures figures;
+  for (const RegisteredOp& op : TestedOps()) {
+    if (op.name == name) return CheckOp(op, figures);
+  }
+  return absl::StrCat("no op \"", std::string(name), "\" is called in this program\n");
+}
+
 }  // namespace wengert::gradient_table

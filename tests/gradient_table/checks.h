@@ -60,6 +60,11 @@ std::vector<RegisteredOp> TestedOps();
 std::vector<OpCase> CasesOf(const RegisteredOp& op);
 TestedCase MakeTested(const RegisteredOp& op, const OpCase& of);
 
+// Every check of every case of the op: what is wrong, a line each, or nothing.
+std::string CheckOp(const RegisteredOp& op, Figures& figures);
+// The same of an op by its name; one that this program cannot call is wrong, too.
+std::string CheckOp(std::string_view name);
+
 }  // namespace wengert::gradient_table
 
 #endif  // WENGERT_TESTS_GRADIENT_TABLE_CHECKS_H_
