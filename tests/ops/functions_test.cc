@@ -136,6 +136,60 @@ TEST(Functions, DTypesAreThoseOfTheirKind) {
   }
 }
 
+TEST(Functions, OperandsMeetInTheLaterDType) {
+  using Of = const Variable&;
+  struct Pair {
+    const char* name;
+    Shape shape;
+    Result result;
+    Variable (*call)(const Variable& a, const Variable& b);
+  };
+  const Pair pairs[] = {
+      {"add", kMatrix, kNumbers, [](Of a, Of b) { return a + b; }},
+      {"maximum", kMatrix, kNumbers, [](Of a, Of b) { return Maximum(a, b); }},
+      {"div", kMatrix, kReals, [](Of a, Of b) { return a / b; }},
+      {"less", kMatrix, kBool, [](Of a, Of b) { return a < b; }},
+      {"where", kMatrix, kSame, [](Of a, Of b) { return Where(NotEqual(a, 0), a, b); }},
+      {"matmul", kSquare, kReals, [](Of a, Of b) { return MatMul(a, b); }},
+      {"einsum", kMatrix, kReals,
+       [](Of a, Of b) {
+         return Einsum("ij,ij", {a, b});
+       }},
+      {"outer", kVector, kNumbers, [](Of a, Of b) { return Outer(a, b); }},
+      {"dot", kVector, kCounts, [](Of a, Of b) { return Dot(a, b); }},
+      {"concat", kMatrix, kSame,
+       [](Of a, Of b) {
+         return Concat({{a, b}}, 0);
+       }},
+      {"stack", kMatrix, kSame,
+       [](Of a, Of b) {
+         return Stack({{a, b}});
+       }},
+      {"linear_recurrence", kMatrix, kReals, [](Of a, Of b) { return LinearRecurrence(a, b, 0); }},
+      {"conv2d", {2, 2, 2, 2}, kReals, [](Of a, Of b) { return Conv2d(a, b); }},
+      {"conv1d", kImage, kReals, [](Of a, Of b) { return Conv1d(a, b); }},
+      {"mean_squared_error", kMatrix, kReals, [](Of a, Of b) { return MeanSquaredError(a, b); }},
+      {"kl_divergence", kMatrix, kReals, [](Of a, Of b) { return KlDivergence(a, b); }},
+      {"gru_step", kMatrix, kReals,
+       [](Of a, Of b) { return GruStep(Tile(a, {3}), Tile(b, {3}), b); }},
+  };
+  for (const Pair& f : pairs) {
+    for (const DType a : kDTypes) {
+      for (const DType b : kDTypes) {
+        SCOPED_TRACE(
+            absl::StrCat(f.name, " of ", std::string(Name(a)), " and ", std::string(Name(b))));
+        try {
+          const Variable y = f.call(Tensor::Ones(f.shape, a), Tensor::Ones(f.shape, b));
+          EXPECT_EQ(Name(y.dtype()), Name(ResultOf(f.result, Promote(a, b))));
+          EXPECT_EQ(Name(y.value().dtype()), Name(y.dtype()));
+        } catch (const Error& error) {
+          ADD_FAILURE() << error.what();
+        }
+      }
+    }
+  }
+}
+
 TEST(Functions, NegativeAxesCountFromTheEnd) {
   for (const Along& f : kAlong) {
     SCOPED_TRACE(f.name);
