@@ -22,7 +22,4 @@ awk '
     if (blocks < 50) { print "only " blocks + 0 " blocks were found"; ++failures }
     exit failures > 0
   }
-' docs/concepts_test.cc docs/custom_ops_test.cc docs/debugging_test.cc docs/extending_test.cc \
-  docs/mnist_example.cc docs/models_and_layers_test.cc docs/porting_test.cc docs/sequences_test.cc \
-  README.md CONTRIBUTING.md docs/concepts.md docs/custom_ops.md docs/debugging.md \
-  docs/from_keras.md docs/from_pytorch.md docs/models_and_layers.md docs/sequences.md
+' docs/*.cc docs/guides/*.cc README.md CONTRIBUTING.md docs/*.md docs/guides/*.md
