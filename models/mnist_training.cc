@@ -7,9 +7,8 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
-#include "data/loader.h"
-#include "data/mnist.h"
 #include "models/command_line.h"
+#include "models/mnist_data.h"
 #include "nn/train/fit.h"
 #include "tensor/parallel.h"
 
@@ -19,30 +18,16 @@ ABSL_FLAG(std::string, schedule, "",
           "of the learning rate: constant, cosine (falls to 0) or one_cycle (rises first); empty: "
           "the model's");
 ABSL_FLAG(double, clip_norm, 0, "most that the gradients' global norm may be; 0: the model's");
-ABSL_FLAG(std::string, data, "", "folder with the four MNIST files; empty: the embedded ones");
-ABSL_FLAG(int64_t, subset, 0, "train on the first so many images only; 0: all");
-ABSL_FLAG(
-    std::string, validation, "none",
-    "after each epoch measure on: \"test\", the test set; \"held_out\", the last 5,000 training "
-    "images, which are then not trained on; \"none\"");
 ABSL_FLAG(bool, test_only, false, "do not train: test the weights of --load");
 
 namespace wengert::mnist {
 namespace {
 
-constexpr int64_t kHeldOut = 5000;
-
 absl::Status CheckFlags() {
-  absl::Status status = CheckNotNegative(
-      {{"epochs", absl::GetFlag(FLAGS_epochs)}, {"subset", absl::GetFlag(FLAGS_subset)}});
+  absl::Status status = CheckNotNegative({{"epochs", absl::GetFlag(FLAGS_epochs)}});
   if (!status.ok()) return status;
   if (!(absl::GetFlag(FLAGS_clip_norm) >= 0)) {
     return absl::InvalidArgumentError("--clip_norm is not 0 or above");
-  }
-  const std::string validation = absl::GetFlag(FLAGS_validation);
-  if (validation != "none" && validation != "test" && validation != "held_out") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--validation=", validation, "; known: none, test, held_out"));
   }
   if (absl::GetFlag(FLAGS_test_only) && absl::GetFlag(FLAGS_load).empty()) {
     return absl::InvalidArgumentError("--test_only needs --load");
@@ -86,66 +71,37 @@ absl::StatusOr<int> TrainAndTest(Model model, Generator& generator, const std::s
   if (!optimizer.ok()) return optimizer.status();
   if (absl::Status status = LoadWeights(model.weights); !status.ok()) return status;
 
-  absl::StatusOr<Mnist> data = LoadMnist(absl::GetFlag(FLAGS_data));
+  const absl::StatusOr<Loaders> data = MakeLoaders(recipe.batch_size, arrange);
   if (!data.ok()) return data.status();
-  if (absl::GetFlag(FLAGS_subset) > data->train.images.dim(0)) {
-    return absl::InvalidArgumentError(absl::StrCat("--subset=", absl::GetFlag(FLAGS_subset),
-                                                   ": there are ", data->train.images.dim(0),
-                                                   " images"));
-  }
-  const bool hold_out = absl::GetFlag(FLAGS_validation) == "held_out";
-  const int64_t all = data->train.images.dim(0), held_out = hold_out ? kHeldOut : 0;
-  if (all <= held_out) {
-    return absl::InvalidArgumentError(absl::StrCat("--validation=held_out: of ", all, " images"));
-  }
-  const auto part = [](const Tensor& t, int64_t first, int64_t count) {
-    return t.Narrow(0, first, count).Contiguous();
-  };
-  const Loader training(arrange(part(data->train.images, 0, all - held_out)),
-                        part(data->train.labels, 0, all - held_out),
-                        {.batch_size = recipe.batch_size,
-                         .shuffle = true,
-                         .seed = seed,
-                         .scale = true,
-                         .limit = absl::GetFlag(FLAGS_subset)});
-  const Loader test(arrange(data->test.images), data->test.labels,
-                    {.batch_size = 500, .scale = true});
 
   if (!quiet) {
     std::printf("%s\n", model.summary.ToString().c_str());
     std::printf("%s: %lld images, batches of %lld, %s, %d threads\n", recipe.model.c_str(),
-                static_cast<long long>(training.examples()),
+                static_cast<long long>(data->training.examples()),
                 static_cast<long long>(recipe.batch_size), recipe.optimizer.c_str(), NumThreads());
   }
   const Objective objective = Classification(model.forward);
-  FitOptions options{
-      .epochs = recipe.epochs,
-      .schedule = (*schedule)((*optimizer)->learning_rate(), recipe.epochs * training.batches()),
-      .clip_norm = recipe.clip_norm,
-      .quiet = quiet};
-  if (absl::GetFlag(FLAGS_validation) == "test") {
-    options.validate = [&] { return EvaluateObjective(objective, test); };
-  } else if (hold_out) {
-    options.validate = [&, validation =
-                               Loader(arrange(part(data->train.images, all - held_out, held_out)),
-                                      part(data->train.labels, all - held_out, held_out),
-                                      {.batch_size = 500, .scale = true})] {
-      return EvaluateObjective(objective, validation);
-    };
+  FitOptions options{.epochs = recipe.epochs,
+                     .schedule = (*schedule)((*optimizer)->learning_rate(),
+                                             recipe.epochs * data->training.batches()),
+                     .clip_norm = recipe.clip_norm,
+                     .quiet = quiet};
+  if (data->validation) {
+    options.validate = [&] { return EvaluateObjective(objective, *data->validation); };
   }
-  const FitResult result = Fit(objective, **optimizer, training, generator, options);
+  const FitResult result = Fit(objective, **optimizer, data->training, generator, options);
   if (result.interrupted && !quiet) {
     std::printf("Interrupted after %lld steps; the test of what there is:\n",
                 static_cast<long long>(result.steps));
   }
   // Before the test, so that nothing can come between. Should it fail, the result is still printed.
   const absl::Status saved = SaveWeights(model.weights);
-  const Metrics metrics = EvaluateObjective(objective, test);
+  const Metrics metrics = EvaluateObjective(objective, data->test);
   if (!std::isfinite(metrics.loss)) {
     return absl::InternalError(absl::StrCat("the test loss is ", metrics.loss));
   }
   if (!quiet) {
-    const Tensor confusion = ConfusionMatrix(model.forward, test, 10);
+    const Tensor confusion = ConfusionMatrix(model.forward, data->test, 10);
     std::printf("\n%s\nTest accuracy %.2f %%, loss %.4f, after %.1f s of training\n",
                 ConfusionMatrixText(confusion).c_str(), 100 * metrics.accuracy, metrics.loss,
                 result.seconds);
