@@ -185,6 +185,10 @@ const std::vector<Misuse>& DataRows() {
              "0"),
       MISUSE("FitThatKeepsTheBestOfNothing", FitOnce(NoParameter, {.keep_best = true}), "[fit]",
              "keep_best", "validate"),
+      MISUSE("FitOfNegativePatience", FitOnce(NoParameter, {.patience = -1}), "[fit]", "patience",
+             "-1"),
+      MISUSE("FitWithPatienceForNothing", FitOnce(NoParameter, {.patience = 1}), "[fit]",
+             "patience", "validate"),
       STATUS_MISUSE("LoadOfNoFile", Load({{"w", Weight()}}, Path("absent.safetensors")),  //
                     "absent.safetensors"),
       STATUS_MISUSE("SaveToNoFolder", Save({{"w", Weight()}}, Path("absent/w.safetensors")),  //
