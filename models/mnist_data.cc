@@ -20,11 +20,13 @@ namespace {
 
 constexpr int64_t kHeldOut = 5000;
 constexpr int64_t kTestBatch = 500;
+constexpr int64_t kPrefetch = 2;
 
 }  // namespace
 
 absl::StatusOr<Loaders> MakeLoaders(int64_t batch_size,
-                                    absl::FunctionRef<Tensor(const Tensor& images)> arrange) {
+                                    absl::FunctionRef<Tensor(const Tensor& images)> arrange,
+                                    const AugmentOptions& augment) {
   const int64_t subset = absl::GetFlag(FLAGS_subset);
   if (absl::Status status = CheckNotNegative({{"subset", subset}}); !status.ok()) return status;
   const std::string validation = absl::GetFlag(FLAGS_validation);
@@ -43,6 +45,11 @@ absl::StatusOr<Loaders> MakeLoaders(int64_t batch_size,
   if (all <= held_out) {
     return absl::InvalidArgumentError(absl::StrCat("--validation=held_out: of ", all, " images"));
   }
+  const Tensor test_images = arrange(data->test.images);
+  if (!augment.IsNone() && test_images.rank() != 4) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--augment: the model reads no images, but ", ToString(test_images.shape())));
+  }
   const auto part = [&](int64_t first, int64_t count, const LoaderOptions& options) {
     return Loader(arrange(data->train.images.Narrow(0, first, count).Contiguous()),
                   data->train.labels.Narrow(0, first, count).Contiguous(), options);
@@ -53,9 +60,11 @@ absl::StatusOr<Loaders> MakeLoaders(int64_t batch_size,
                                        .shuffle = true,
                                        .seed = absl::GetFlag(FLAGS_seed),
                                        .scale = true,
-                                       .limit = subset}),
+                                       .limit = subset,
+                                       .augment = augment,
+                                       .prefetch = augment.IsNone() ? 0 : kPrefetch}),
                      .validation = std::nullopt,
-                     .test = Loader(arrange(data->test.images), data->test.labels, measured)};
+                     .test = Loader(test_images, data->test.labels, measured)};
   if (validation == "test") loaders.validation = loaders.test;
   if (held_out > 0) loaders.validation = part(all - held_out, held_out, measured);
   return loaders;

@@ -18,16 +18,41 @@ ABSL_FLAG(std::string, schedule, "",
           "of the learning rate: constant, cosine (falls to 0) or one_cycle (rises first); empty: "
           "the model's");
 ABSL_FLAG(double, clip_norm, 0, "most that the gradients' global norm may be; 0: the model's");
+ABSL_FLAG(double, l2, -1, "penalty on the squares of kernels and matrices; -1: the model's");
+ABSL_FLAG(double, weight_decay, -1,
+          "part of kernels and matrices that a step at rate 1 takes away; -1: the model's");
+ABSL_FLAG(std::string, augment, "",
+          "move each training image by up to so many pixels, rotate it by up to so many degrees, "
+          "scale it by up to such a part: \"shift=2,rotate=10,scale=0.1\", or some of them; "
+          "\"none\"; empty: the model's");
+ABSL_FLAG(int64_t, patience, 0,
+          "with --validation=held_out, stop after so many epochs without a lower loss there, and "
+          "keep the best epoch's weights; 0: the model's");
 ABSL_FLAG(bool, test_only, false, "do not train: test the weights of --load");
 
 namespace wengert::mnist {
 namespace {
 
+constexpr double kModels = -1;  // of a flag where 0 is a choice: what the model's recipe says
+
+bool HoldsOut() { return absl::GetFlag(FLAGS_validation) == "held_out"; }
+
 absl::Status CheckFlags() {
-  absl::Status status = CheckNotNegative({{"epochs", absl::GetFlag(FLAGS_epochs)}});
+  absl::Status status = CheckNotNegative(
+      {{"epochs", absl::GetFlag(FLAGS_epochs)}, {"patience", absl::GetFlag(FLAGS_patience)}});
   if (!status.ok()) return status;
   if (!(absl::GetFlag(FLAGS_clip_norm) >= 0)) {
     return absl::InvalidArgumentError("--clip_norm is not 0 or above");
+  }
+  for (const auto& [name, value] : {std::pair("l2", absl::GetFlag(FLAGS_l2)),
+                                    {"weight_decay", absl::GetFlag(FLAGS_weight_decay)}}) {
+    if (value != kModels && !(value >= 0 && std::isfinite(value))) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--", name, "=", value, " is neither 0 or above nor -1"));
+    }
+  }
+  if (absl::GetFlag(FLAGS_patience) > 0 && !HoldsOut()) {
+    return absl::InvalidArgumentError("--patience needs --validation=held_out");
   }
   if (absl::GetFlag(FLAGS_test_only) && absl::GetFlag(FLAGS_load).empty()) {
     return absl::InvalidArgumentError("--test_only needs --load");
@@ -39,7 +64,7 @@ absl::Status CheckFlags() {
 }
 
 // What flags say otherwise.
-void ApplyFlags(Recipe& recipe) {
+absl::Status ApplyFlags(Recipe& recipe) {
   if (const int64_t n = absl::GetFlag(FLAGS_epochs)) recipe.epochs = n;
   if (const int64_t n = absl::GetFlag(FLAGS_batch_size)) recipe.batch_size = n;
   if (const std::string name = absl::GetFlag(FLAGS_optimizer); !name.empty()) {
@@ -53,7 +78,18 @@ void ApplyFlags(Recipe& recipe) {
     recipe.schedule = name;
   }
   if (const double norm = absl::GetFlag(FLAGS_clip_norm); norm > 0) recipe.clip_norm = norm;
+  if (const double l2 = absl::GetFlag(FLAGS_l2); l2 != kModels) recipe.l2 = l2;
+  if (const double decay = absl::GetFlag(FLAGS_weight_decay); decay != kModels) {
+    recipe.weight_decay = decay;
+  }
+  if (const std::string text = absl::GetFlag(FLAGS_augment); !text.empty()) {
+    const absl::StatusOr<AugmentOptions> augment = ParseAugment(text);
+    if (!augment.ok()) return augment.status();
+    recipe.augment = *augment;
+  }
+  if (const int64_t n = absl::GetFlag(FLAGS_patience)) recipe.patience = n;
   if (absl::GetFlag(FLAGS_test_only)) recipe.epochs = 0;
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -64,14 +100,15 @@ absl::StatusOr<int> TrainAndTest(Model model, Generator& generator, const std::s
   const bool quiet = absl::GetFlag(FLAGS_quiet);
   const uint64_t seed = absl::GetFlag(FLAGS_seed);
   Recipe& recipe = model.recipe;
-  ApplyFlags(recipe);
+  if (absl::Status status = ApplyFlags(recipe); !status.ok()) return status;
   const absl::StatusOr<RunSchedule> schedule = MakeSchedule(recipe.schedule);
   if (!schedule.ok()) return schedule.status();
-  auto optimizer = MakeOptimizer(recipe.optimizer, model.parameters, recipe.learning_rate);
+  auto optimizer =
+      MakeOptimizer(recipe.optimizer, Regularized(model.parameters, recipe), recipe.learning_rate);
   if (!optimizer.ok()) return optimizer.status();
   if (absl::Status status = LoadWeights(model.weights); !status.ok()) return status;
 
-  const absl::StatusOr<Loaders> data = MakeLoaders(recipe.batch_size, arrange);
+  const absl::StatusOr<Loaders> data = MakeLoaders(recipe.batch_size, arrange, recipe.augment);
   if (!data.ok()) return data.status();
 
   if (!quiet) {
@@ -89,7 +126,15 @@ absl::StatusOr<int> TrainAndTest(Model model, Generator& generator, const std::s
   if (data->validation) {
     options.validate = [&] { return EvaluateObjective(objective, *data->validation); };
   }
+  if (HoldsOut()) {
+    options.keep_best = recipe.patience > 0;
+    options.patience = recipe.patience;
+  }
   const FitResult result = Fit(objective, **optimizer, data->training, generator, options);
+  if (result.stopped_early && !quiet) {
+    std::printf("Stopped early, with the weights of epoch %lld\n",
+                static_cast<long long>(result.best_epoch));
+  }
   if (result.interrupted && !quiet) {
     std::printf("Interrupted after %lld steps; the test of what there is:\n",
                 static_cast<long long>(result.steps));
