@@ -55,6 +55,13 @@ done
 loaded=$("$mnist" --data="$data" --model=mlp --quiet --test_only --load="$scratch/best")
 [[ ${loaded%% *} == "${last%% *}" ]] || fail "--patience saves $loaded, not $last"
 
+# ---- The residual network learns, and its running statistics are saved with it. ----
+resnet=(--data="$data" --model=resnet --quiet)
+trained=$("$mnist" "${resnet[@]}" --epochs=2 --batch_size=32 --subset=1600 --save="$scratch/resnet")
+awk -v accuracy="${trained:14:6}" 'BEGIN { exit !(accuracy > 0.9) }' || fail "learned: $trained"
+loaded=$("$mnist" "${resnet[@]}" --test_only --load="$scratch/resnet")
+[[ ${loaded%% *} == "${trained%% *}" ]] || fail "--load gives $loaded, not $trained"
+
 # ---- With progress: the model's table, an epoch's line, the confusion matrix, the last line. ----
 "$mnist" "${short[@]}" --noquiet --validation=test >"$scratch/out"
 for text in '^fc1 .*100,480' '^total .*109,386' '^Epoch 1/1  63/63  loss .* validation loss' \
