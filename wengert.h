@@ -10,6 +10,7 @@
 #include "autograd/parameter.h"
 #include "autograd/state_update.h"
 #include "autograd/variable.h"
+#include "data/augment.h"
 #include "data/loader.h"
 #include "nn/attention.h"
 #include "nn/branches.h"

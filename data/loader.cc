@@ -1,9 +1,16 @@
-// Copies the examples of a batch out of the data set, and scales pixels on the way.
+// Copies the examples of a batch out of the data set, scales pixels on the way and augments; a
+// thread does so ahead of the loop.
 #include "data/loader.h"
 
 #include <algorithm>
+#include <condition_variable>
 #include <cstring>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -71,11 +78,82 @@ void Check(bool condition, const Parts&... parts) {
 
 Batch EpochBatches::At(int64_t index) const {
   Check(index >= 0 && index < size_, "batch ", index, " of an epoch of ", size_);
-  const int64_t start = index * batch_size_;
-  const int64_t count = std::min(batch_size_, examples_ - start);
-  return {.inputs = Gather(inputs_, order_, start, count, scale_),
+  const int64_t start = index * options_.batch_size;
+  const int64_t count = std::min(options_.batch_size, examples_ - start);
+  Tensor inputs = Gather(inputs_, order_, start, count, options_.scale);
+  if (!options_.augment.IsNone()) {
+    inputs =
+        ApplyAffine(inputs, DrawAffineMaps(options_.augment, options_.seed, epoch_, start, count));
+  }
+  return {.inputs = std::move(inputs),
           .targets = Gather(targets_, order_, start, count, /*scale=*/false),
           .index = index};
+}
+
+// A thread that makes an epoch's batches in order, at most so many ahead of the one that was asked
+// for last.
+class EpochBatches::Prefetcher {
+ public:
+  explicit Prefetcher(const EpochBatches& epoch)
+      : epoch_(epoch), thread_([this](const std::stop_token& stop) { Run(stop); }) {}
+
+  Batch Take(int64_t index) {
+    {
+      std::unique_lock lock(mutex_);
+      asked_ = std::max(asked_, index + 1);
+      changed_.notify_all();
+      changed_.wait(lock, [&] { return made_ > index || ended_; });
+      while (!ready_.empty() && ready_.front().index < index) ready_.pop_front();  // were skipped
+      if (!ready_.empty() && ready_.front().index == index) {
+        Batch batch = std::move(ready_.front());
+        ready_.pop_front();
+        return batch;
+      }
+      if (made_ == index && error_) std::rethrow_exception(std::exchange(error_, nullptr));
+    }
+    return epoch_.At(index);  // asked for again
+  }
+
+ private:
+  void Run(const std::stop_token& stop) {
+    std::exception_ptr error;
+    try {
+      for (int64_t index = 0; index < epoch_.size(); ++index) {
+        Batch batch = epoch_.At(index);
+        std::unique_lock lock(mutex_);
+        ready_.push_back(std::move(batch));
+        ++made_;
+        changed_.notify_all();
+        const auto wanted = [&] { return made_ - asked_ < epoch_.options_.prefetch; };
+        if (!changed_.wait(lock, stop, wanted)) return;
+      }
+    } catch (...) {
+      error = std::current_exception();
+    }
+    const std::lock_guard lock(mutex_);
+    error_ = std::move(error);
+    ended_ = true;
+    changed_.notify_all();
+  }
+
+  const EpochBatches epoch_;  // its own, so that the thread depends on nobody's lifetime
+  std::mutex mutex_;          // of what follows
+  std::condition_variable_any changed_;
+  std::deque<Batch> ready_;
+  int64_t made_ = 0, asked_ = 0;  // batches: the first so many
+  bool ended_ = false;
+  std::exception_ptr error_;  // that ended it in batch made_
+  std::jthread thread_;       // last, to be joined first
+};
+
+Batch EpochBatches::Iterator::operator*() const {
+  return prefetcher_ ? prefetcher_->Take(index_) : epoch_->At(index_);
+}
+
+EpochBatches::Iterator EpochBatches::begin() const {
+  Iterator first(this, 0);
+  if (options_.prefetch > 0) first.prefetcher_ = std::make_shared<Prefetcher>(*this);
+  return first;
 }
 
 Loader::Loader(const Tensor& inputs, const Tensor& targets, const LoaderOptions& options)
@@ -94,6 +172,14 @@ Loader::Loader(const Tensor& inputs, const Tensor& targets, const LoaderOptions&
         available, " examples");
   Check(!options.scale || inputs.dtype() == DType::kUInt8, "scale needs uint8 inputs, not ",
         std::string(Name(inputs.dtype())));
+  if (!options.augment.IsNone()) {
+    CheckAugmentOptions(options.augment);
+    const DType dtype = inputs.dtype();
+    Check(inputs.rank() == 4 && (dtype == DType::kUInt8 || dtype == DType::kFloat32),
+          "augment needs uint8 or float32 images [N, H, W, C], not ", std::string(Name(dtype)), " ",
+          ToString(inputs.shape()));
+  }
+  Check(options.prefetch >= 0, "prefetch is ", options.prefetch, ", expected 0 or more");
   examples_ = options.limit == 0 ? available : options.limit;
   batches_ = examples_ / options.batch_size;
   if (options.keep_partial && examples_ % options.batch_size != 0) ++batches_;
@@ -107,10 +193,10 @@ EpochBatches Loader::Epoch(int64_t epoch) const {
   EpochBatches result;
   result.inputs_ = inputs_;
   result.targets_ = targets_;
+  result.options_ = options_;
+  result.epoch_ = epoch;
   result.examples_ = examples_;
-  result.batch_size_ = options_.batch_size;
   result.size_ = batches_;
-  result.scale_ = options_.scale;
   if (options_.shuffle) {
     result.order_ = RandomPermutation(examples_, options_.seed, static_cast<uint64_t>(epoch));
   }

@@ -6,7 +6,7 @@
 #include "models/mnist_training.h"
 
 ABSL_FLAG(std::string, model, "cnn32_64_d128",
-          "cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool or mlp");
+          "cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool, resnet or mlp");
 ABSL_FLAG(std::string, recipe, "",
           "\"fast\": one epoch, in one cycle of the learning rate; empty: the model's");
 ABSL_FLAG(std::string, activation, "relu", "of the mlp: sigmoid, tanh or relu");

@@ -23,10 +23,20 @@ absl::StatusOr<Model> MakeModel(std::string_view name, std::string_view activati
     return Wrap(Cnn32_64_64_D64(rng), {"cnn32_64_64_d64", "rmsprop", 64, 5});
   }
   if (name == "cnn32_nopool") return Wrap(Cnn32(rng, false), {"cnn32_nopool", "adam", 32, 5});
+  if (name == "resnet") {
+    return Wrap(ResNet(rng), {.model = "resnet",
+                              .optimizer = "adam",
+                              .batch_size = 128,
+                              .epochs = 6,
+                              .schedule = "one_cycle",
+                              .learning_rate = 1e-2,
+                              .l2 = 5e-5,
+                              .augment = {.shift = 2, .rotate = 10, .scale = 0.1}});
+  }
   if (name == "mlp") return Wrap(Mlp(rng, function), {"mlp", "adam", 128, 10});
   return absl::InvalidArgumentError(
       absl::StrCat("unknown model \"", std::string(name),
-                   "\"; known: cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool, mlp"));
+                   "\"; known: cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool, resnet, mlp"));
 }
 
 }  // namespace wengert::mnist

@@ -6,8 +6,11 @@
 
 #include "absl/status/statusor.h"
 #include "models/recipe.h"
+#include "nn/branches.h"
 #include "nn/initializers.h"
 #include "nn/layers.h"
+#include "nn/normalization.h"
+#include "nn/sequential.h"
 
 namespace wengert::mnist {
 
@@ -101,8 +104,58 @@ struct Mlp {
   }
 };
 
-// cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool or mlp. `activation` (sigmoid, tanh, relu)
-// is for the mlp. Unknown names give InvalidArgument listing the known ones.
+// x: [N, H, W, in] -> [N, H, W, out]: normalized and rectified first, then convolved, 3x3.
+struct PreActivation {
+  nn::BatchNorm norm;
+  nn::Conv2d conv;
+
+  PreActivation(int64_t in, int64_t out, Generator& rng)
+      : norm({.size = in, .momentum = 0.9}),
+        conv({.in = in,
+              .out = out,
+              .kernel = 3,
+              .padding = Padding::Same(),
+              .use_bias = false,
+              .initializer = &nn::HeUniform},
+             rng) {}
+  Variable operator()(const Variable& x) const { return conv(Relu(norm(x))); }
+  template <class V>
+  void Visit(V&& v) {
+    v("norm", norm), v("conv", conv);
+  }
+};
+
+// A residual network with pre-activation (He et al. 2016, "Identity mappings in deep residual
+// networks"): a convolution, then blocks of two at 12x12 pixels and 6x6, and the mean over those.
+struct ResNet {
+  using Body = nn::Sequential<PreActivation, PreActivation>;
+  nn::Conv2d stem;
+  nn::Residual<Body> block1;
+  nn::Residual<Body, nn::Conv2d> block2;
+  nn::BatchNorm norm;
+  nn::Dropout dropout{.rate = 0.2};
+  nn::Dense fc;
+
+  explicit ResNet(Generator& rng)
+      : stem({.in = 1, .out = 32, .kernel = 5, .initializer = &nn::HeUniform}, rng),
+        block1(Body(PreActivation(32, 32, rng), PreActivation(32, 32, rng))),
+        block2(Body(PreActivation(32, 64, rng), PreActivation(64, 64, rng)),
+               nn::Conv2d({.in = 32, .out = 64, .kernel = 1, .use_bias = false}, rng)),
+        norm({.size = 64, .momentum = 0.9}),
+        fc({.in = 64, .out = 10}, rng) {}
+  Variable operator()(const Variable& images) const {
+    Variable h = block1(MaxPool2d(Relu(stem(images))));
+    h = block2(MaxPool2d(h));
+    return fc(dropout(GlobalAvgPool2d(Relu(norm(h)))));
+  }
+  template <class V>
+  void Visit(V&& v) {
+    v("stem", stem), v("block1", block1), v("block2", block2), v("norm", norm), v("fc", fc);
+  }
+};
+
+// cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool, resnet or mlp. `activation` (sigmoid, tanh,
+// relu) is for the mlp. Unknown names give InvalidArgument listing the known ones.
 absl::StatusOr<Model> MakeModel(std::string_view name, std::string_view activation,
                                 Generator& generator);
 

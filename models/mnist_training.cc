@@ -7,9 +7,8 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
-#include "data/loader.h"
-#include "data/mnist.h"
 #include "models/command_line.h"
+#include "models/mnist_data.h"
 #include "nn/train/fit.h"
 #include "tensor/parallel.h"
 
@@ -19,30 +18,41 @@ ABSL_FLAG(std::string, schedule, "",
           "of the learning rate: constant, cosine (falls to 0) or one_cycle (rises first); empty: "
           "the model's");
 ABSL_FLAG(double, clip_norm, 0, "most that the gradients' global norm may be; 0: the model's");
-ABSL_FLAG(std::string, data, "", "folder with the four MNIST files; empty: the embedded ones");
-ABSL_FLAG(int64_t, subset, 0, "train on the first so many images only; 0: all");
-ABSL_FLAG(
-    std::string, validation, "none",
-    "after each epoch measure on: \"test\", the test set; \"held_out\", the last 5,000 training "
-    "images, which are then not trained on; \"none\"");
+ABSL_FLAG(double, l2, -1, "penalty on the squares of kernels and matrices; -1: the model's");
+ABSL_FLAG(double, weight_decay, -1,
+          "part of kernels and matrices that a step at rate 1 takes away; -1: the model's");
+ABSL_FLAG(std::string, augment, "",
+          "move each training image by up to so many pixels, rotate it by up to so many degrees, "
+          "scale it by up to such a part: \"shift=2,rotate=10,scale=0.1\", or some of them; "
+          "\"none\"; empty: the model's");
+ABSL_FLAG(int64_t, patience, 0,
+          "with --validation=held_out, stop after so many epochs without a lower loss there, and "
+          "keep the best epoch's weights; 0: the model's");
 ABSL_FLAG(bool, test_only, false, "do not train: test the weights of --load");
 
 namespace wengert::mnist {
 namespace {
 
-constexpr int64_t kHeldOut = 5000;
+constexpr double kModels = -1;  // of a flag where 0 is a choice: what the model's recipe says
+
+bool HoldsOut() { return absl::GetFlag(FLAGS_validation) == "held_out"; }
 
 absl::Status CheckFlags() {
   absl::Status status = CheckNotNegative(
-      {{"epochs", absl::GetFlag(FLAGS_epochs)}, {"subset", absl::GetFlag(FLAGS_subset)}});
+      {{"epochs", absl::GetFlag(FLAGS_epochs)}, {"patience", absl::GetFlag(FLAGS_patience)}});
   if (!status.ok()) return status;
   if (!(absl::GetFlag(FLAGS_clip_norm) >= 0)) {
     return absl::InvalidArgumentError("--clip_norm is not 0 or above");
   }
-  const std::string validation = absl::GetFlag(FLAGS_validation);
-  if (validation != "none" && validation != "test" && validation != "held_out") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--validation=", validation, "; known: none, test, held_out"));
+  for (const auto& [name, value] : {std::pair("l2", absl::GetFlag(FLAGS_l2)),
+                                    {"weight_decay", absl::GetFlag(FLAGS_weight_decay)}}) {
+    if (value != kModels && !(value >= 0 && std::isfinite(value))) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--", name, "=", value, " is neither 0 or above nor -1"));
+    }
+  }
+  if (absl::GetFlag(FLAGS_patience) > 0 && !HoldsOut()) {
+    return absl::InvalidArgumentError("--patience needs --validation=held_out");
   }
   if (absl::GetFlag(FLAGS_test_only) && absl::GetFlag(FLAGS_load).empty()) {
     return absl::InvalidArgumentError("--test_only needs --load");
@@ -54,7 +64,7 @@ absl::Status CheckFlags() {
 }
 
 // What flags say otherwise.
-void ApplyFlags(Recipe& recipe) {
+absl::Status ApplyFlags(Recipe& recipe) {
   if (const int64_t n = absl::GetFlag(FLAGS_epochs)) recipe.epochs = n;
   if (const int64_t n = absl::GetFlag(FLAGS_batch_size)) recipe.batch_size = n;
   if (const std::string name = absl::GetFlag(FLAGS_optimizer); !name.empty()) {
@@ -68,7 +78,18 @@ void ApplyFlags(Recipe& recipe) {
     recipe.schedule = name;
   }
   if (const double norm = absl::GetFlag(FLAGS_clip_norm); norm > 0) recipe.clip_norm = norm;
+  if (const double l2 = absl::GetFlag(FLAGS_l2); l2 != kModels) recipe.l2 = l2;
+  if (const double decay = absl::GetFlag(FLAGS_weight_decay); decay != kModels) {
+    recipe.weight_decay = decay;
+  }
+  if (const std::string text = absl::GetFlag(FLAGS_augment); !text.empty()) {
+    const absl::StatusOr<AugmentOptions> augment = ParseAugment(text);
+    if (!augment.ok()) return augment.status();
+    recipe.augment = *augment;
+  }
+  if (const int64_t n = absl::GetFlag(FLAGS_patience)) recipe.patience = n;
   if (absl::GetFlag(FLAGS_test_only)) recipe.epochs = 0;
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -79,73 +100,53 @@ absl::StatusOr<int> TrainAndTest(Model model, Generator& generator, const std::s
   const bool quiet = absl::GetFlag(FLAGS_quiet);
   const uint64_t seed = absl::GetFlag(FLAGS_seed);
   Recipe& recipe = model.recipe;
-  ApplyFlags(recipe);
+  if (absl::Status status = ApplyFlags(recipe); !status.ok()) return status;
   const absl::StatusOr<RunSchedule> schedule = MakeSchedule(recipe.schedule);
   if (!schedule.ok()) return schedule.status();
-  auto optimizer = MakeOptimizer(recipe.optimizer, model.parameters, recipe.learning_rate);
+  auto optimizer =
+      MakeOptimizer(recipe.optimizer, Regularized(model.parameters, recipe), recipe.learning_rate);
   if (!optimizer.ok()) return optimizer.status();
   if (absl::Status status = LoadWeights(model.weights); !status.ok()) return status;
 
-  absl::StatusOr<Mnist> data = LoadMnist(absl::GetFlag(FLAGS_data));
+  const absl::StatusOr<Loaders> data = MakeLoaders(recipe.batch_size, arrange, recipe.augment);
   if (!data.ok()) return data.status();
-  if (absl::GetFlag(FLAGS_subset) > data->train.images.dim(0)) {
-    return absl::InvalidArgumentError(absl::StrCat("--subset=", absl::GetFlag(FLAGS_subset),
-                                                   ": there are ", data->train.images.dim(0),
-                                                   " images"));
-  }
-  const bool hold_out = absl::GetFlag(FLAGS_validation) == "held_out";
-  const int64_t all = data->train.images.dim(0), held_out = hold_out ? kHeldOut : 0;
-  if (all <= held_out) {
-    return absl::InvalidArgumentError(absl::StrCat("--validation=held_out: of ", all, " images"));
-  }
-  const auto part = [](const Tensor& t, int64_t first, int64_t count) {
-    return t.Narrow(0, first, count).Contiguous();
-  };
-  const Loader training(arrange(part(data->train.images, 0, all - held_out)),
-                        part(data->train.labels, 0, all - held_out),
-                        {.batch_size = recipe.batch_size,
-                         .shuffle = true,
-                         .seed = seed,
-                         .scale = true,
-                         .limit = absl::GetFlag(FLAGS_subset)});
-  const Loader test(arrange(data->test.images), data->test.labels,
-                    {.batch_size = 500, .scale = true});
 
   if (!quiet) {
     std::printf("%s\n", model.summary.ToString().c_str());
     std::printf("%s: %lld images, batches of %lld, %s, %d threads\n", recipe.model.c_str(),
-                static_cast<long long>(training.examples()),
+                static_cast<long long>(data->training.examples()),
                 static_cast<long long>(recipe.batch_size), recipe.optimizer.c_str(), NumThreads());
   }
   const Objective objective = Classification(model.forward);
-  FitOptions options{
-      .epochs = recipe.epochs,
-      .schedule = (*schedule)((*optimizer)->learning_rate(), recipe.epochs * training.batches()),
-      .clip_norm = recipe.clip_norm,
-      .quiet = quiet};
-  if (absl::GetFlag(FLAGS_validation) == "test") {
-    options.validate = [&] { return EvaluateObjective(objective, test); };
-  } else if (hold_out) {
-    options.validate = [&, validation =
-                               Loader(arrange(part(data->train.images, all - held_out, held_out)),
-                                      part(data->train.labels, all - held_out, held_out),
-                                      {.batch_size = 500, .scale = true})] {
-      return EvaluateObjective(objective, validation);
-    };
+  FitOptions options{.epochs = recipe.epochs,
+                     .schedule = (*schedule)((*optimizer)->learning_rate(),
+                                             recipe.epochs * data->training.batches()),
+                     .clip_norm = recipe.clip_norm,
+                     .quiet = quiet};
+  if (data->validation) {
+    options.validate = [&] { return EvaluateObjective(objective, *data->validation); };
   }
-  const FitResult result = Fit(objective, **optimizer, training, generator, options);
+  if (HoldsOut()) {
+    options.keep_best = recipe.patience > 0;
+    options.patience = recipe.patience;
+  }
+  const FitResult result = Fit(objective, **optimizer, data->training, generator, options);
+  if (result.stopped_early && !quiet) {
+    std::printf("Stopped early, with the weights of epoch %lld\n",
+                static_cast<long long>(result.best_epoch));
+  }
   if (result.interrupted && !quiet) {
     std::printf("Interrupted after %lld steps; the test of what there is:\n",
                 static_cast<long long>(result.steps));
   }
   // Before the test, so that nothing can come between. Should it fail, the result is still printed.
   const absl::Status saved = SaveWeights(model.weights);
-  const Metrics metrics = EvaluateObjective(objective, test);
+  const Metrics metrics = EvaluateObjective(objective, data->test);
   if (!std::isfinite(metrics.loss)) {
     return absl::InternalError(absl::StrCat("the test loss is ", metrics.loss));
   }
   if (!quiet) {
-    const Tensor confusion = ConfusionMatrix(model.forward, test, 10);
+    const Tensor confusion = ConfusionMatrix(model.forward, data->test, 10);
     std::printf("\n%s\nTest accuracy %.2f %%, loss %.4f, after %.1f s of training\n",
                 ConfusionMatrixText(confusion).c_str(), 100 * metrics.accuracy, metrics.loss,
                 result.seconds);

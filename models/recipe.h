@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "data/augment.h"
 #include "nn/module.h"
 #include "nn/optimizers.h"
 #include "nn/summary.h"
@@ -27,6 +28,10 @@ struct Recipe {
   std::string schedule = "constant";  // of the learning rate: constant, cosine, one_cycle
   double learning_rate = 0;           // 0: the optimizer's default (Keras's)
   double clip_norm = 0;               // of all gradients together; 0: no limit
+  // Of kernels and matrices, but not of biases and the like: see ParameterGroup.
+  double l2 = 0, weight_decay = 0;
+  AugmentOptions augment = {};  // of the training images
+  int64_t patience = 0;         // see FitOptions; only where images are held out for validation
 };
 struct Model {
   Recipe recipe;
@@ -51,8 +56,12 @@ Model Wrap(Net net, const Recipe& recipe, const Shape& image = {28, 28, 1}) {
 
 // By name: sgd, momentum, rmsprop or adam. `learning_rate` 0: the optimizer's default.
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(std::string_view name,
-                                                         std::vector<Parameter> parameters,
+                                                         ParameterGroups parameters,
                                                          double learning_rate);
+// The parameters under the recipe's l2 and weight_decay.
+ParameterGroups Regularized(const std::vector<Parameter>& parameters, const Recipe& recipe);
+// "none", or bounds that are not 0, such as "shift=2,rotate=10,scale=0.1" in any order.
+absl::StatusOr<AugmentOptions> ParseAugment(std::string_view text);
 // By name: constant, cosine or one_cycle. The schedule of a run of so many steps, from the rate or,
 // of one_cycle, up to it.
 using RunSchedule = std::function<Schedule(double rate, int64_t steps)>;

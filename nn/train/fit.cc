@@ -68,10 +68,12 @@ class ScheduledRate {
   const double rate_;
 };
 
-// The parameters of the epoch with the lowest validation loss, and the states that go with them.
-class BestParameters {
+// The epoch with the lowest validation loss and, if they are kept, its parameters and the states
+// that go with them.
+class BestEpoch {
  public:
-  explicit BestParameters(const std::vector<Parameter>& parameters) : parameters_(parameters) {}
+  BestEpoch(const std::vector<Parameter>& parameters, bool keep)
+      : parameters_(parameters), keep_(keep) {}
   void Include(const Parameter& state) {
     const auto is_state = [&](const Parameter& other) { return other.SharesWith(state); };
     if (std::none_of(parameters_.begin(), parameters_.end(), is_state)) {
@@ -82,10 +84,13 @@ class BestParameters {
     if (!(metrics.loss < (epoch_ == 0 ? kInfinity : metrics_.loss))) return;
     epoch_ = epoch;
     metrics_ = metrics;
+    if (!keep_) return;
     values_.clear();  // optimizers write in place only what nobody else holds: no copy is needed
     for (const Parameter& parameter : parameters_) values_.push_back(parameter.value());
   }
+  int64_t epoch() const { return epoch_; }  // from 1; 0: none had a finite loss
   void Restore(FitResult& result) {
+    if (!keep_) return;
     for (size_t i = 0; i < values_.size(); ++i) parameters_[i].Set(values_[i]);
     result.best_epoch = epoch_;
     result.best = metrics_;
@@ -94,6 +99,7 @@ class BestParameters {
  private:
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
   std::vector<Parameter> parameters_;
+  const bool keep_;
   std::vector<Tensor> values_;
   int64_t epoch_ = 0;
   Metrics metrics_;
@@ -113,12 +119,17 @@ FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& lo
     throw Error("fit", absl::StrCat("accumulate is ", options.accumulate, ", expected 1 or more"));
   }
   if (options.keep_best && !options.validate) throw Error("fit", "keep_best needs validate");
+  if (options.patience < 0) {
+    throw Error("fit", absl::StrCat("patience is ", options.patience, ", expected 0 or more"));
+  }
+  if (options.patience > 0 && !options.validate) throw Error("fit", "patience needs validate");
   const InterruptScope interrupt;
-  BestParameters best(optimizer.parameters());
+  BestEpoch best(optimizer.parameters(), options.keep_best);
   Progress progress(options.out, options.quiet, options.epochs, loader.batches());
   ScheduledRate rate(optimizer, options.schedule);
   FitResult result;
-  for (int64_t epoch = 0; epoch < options.epochs && !result.interrupted; ++epoch) {
+  for (int64_t epoch = 0; epoch < options.epochs && !result.interrupted && !result.stopped_early;
+       ++epoch) {
     const auto start = Clock::now();
     Running running;
     GradientAccumulator accumulator;
@@ -183,7 +194,9 @@ FitResult Fit(const Objective& objective, Optimizer& optimizer, const Loader& lo
       if (metrics.accuracy >= 0) {
         absl::StrAppend(&validation, absl::StrFormat("  accuracy %.2f %%", 100 * metrics.accuracy));
       }
-      if (options.keep_best) best.Offer(epoch + 1, metrics);
+      best.Offer(epoch + 1, metrics);
+      result.stopped_early = options.patience > 0 && epoch + 1 < options.epochs &&
+                             epoch + 1 - best.epoch() >= options.patience;
     }
     progress.EndEpoch(state, validation);
     result.interrupted |= InterruptScope::requested();

@@ -50,14 +50,18 @@ struct FitOptions {
   // At the end, also of an interrupted run, the parameters, and the running statistics of layers,
   // are those of the epoch with the lowest loss that `validate` gave.
   bool keep_best = false;
+  // Stops after so many epochs in a row whose loss by `validate` was no lower than the lowest
+  // before them; NaN is no lower than anything. 0: never.
+  int64_t patience = 0;
 };
 
 struct FitResult {
   int64_t epochs = 0;  // completed
   int64_t steps = 0;
-  double seconds = 0;        // validation not counted
-  Metrics training;          // over the last epoch, while it was being trained
-  bool interrupted = false;  // by Ctrl-C: the step under way was completed
+  double seconds = 0;          // validation not counted
+  Metrics training;            // over the last epoch, while it was being trained
+  bool interrupted = false;    // by Ctrl-C: the step under way was completed
+  bool stopped_early = false;  // by `patience`, before the last epoch
   // With keep_best: the epoch whose parameters were kept, from 1, and how it validated. 0 where no
   // epoch had a finite loss: then the parameters are the last ones.
   int64_t best_epoch = 0;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <set>
+#include <stdexcept>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -181,6 +183,121 @@ TEST(LoaderTest, SteadyEpochsAskTheSystemForNothing) {
   EXPECT_EQ(after.live_bytes, before.live_bytes);
 }
 
+// Digits, more or less: 100 images of 12x12 with numbers without a pattern.
+Loader ImageLoader(const LoaderOptions& options) {
+  std::vector<uint8_t> pixels(100 * 12 * 12);
+  for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<uint8_t>(i * i * 31 + i * 17);
+  return Loader(Tensor::FromVector(pixels, {100, 12, 12, 1}), Labels(100), options);
+}
+void ExpectSameBatch(const Batch& a, const Batch& b) {
+  EXPECT_TRUE(BitwiseEqual(a.inputs, b.inputs)) << b.index;
+  EXPECT_TRUE(BitwiseEqual(a.targets, b.targets)) << b.index;
+  EXPECT_EQ(a.index, b.index);
+}
+constexpr AugmentOptions kALittle = {.shift = 2, .rotate = 10, .scale = 0.1};
+
+TEST(LoaderTest, AugmentsScaledImagesByTheMapsOfTheirPlaces) {
+  const LoaderOptions plain{.batch_size = 32, .shuffle = true, .seed = 5, .scale = true};
+  LoaderOptions options = plain;
+  options.augment = kALittle;
+  const EpochBatches expected = ImageLoader(plain).Epoch(3);
+  for (const Batch& batch : ImageLoader(options).Epoch(3)) {
+    const Batch images = expected.At(batch.index);
+    const int64_t count = images.inputs.dim(0);
+    const auto maps = DrawAffineMaps(kALittle, 5, 3, 32 * batch.index, count);
+    ExpectSameBatch(batch, {ApplyAffine(images.inputs, maps), images.targets, images.index});
+    EXPECT_FALSE(BitwiseEqual(batch.inputs, images.inputs));
+  }
+}
+
+TEST(LoaderTest, AugmentedImagesDependOnTheirPlaceAndNotOnTheBatchSize) {
+  const Tensor whole =
+      ImageLoader({.batch_size = 100, .seed = 5, .augment = kALittle}).Epoch(0).At(0).inputs;
+  EXPECT_EQ(whole.dtype(), DType::kUInt8);
+  const Loader loader = ImageLoader({.batch_size = 7, .seed = 5, .augment = kALittle});
+  for (const Batch& batch : loader.Epoch(0)) {
+    EXPECT_TRUE(BitwiseEqual(batch.inputs, whole.Narrow(0, 7 * batch.index, batch.inputs.dim(0))));
+  }
+  EXPECT_FALSE(BitwiseEqual(loader.Epoch(1).At(0).inputs, loader.Epoch(0).At(0).inputs));
+}
+
+TEST(LoaderTest, PrefetchedBatchesAreThoseMadeOnDemandInOrder) {
+  LoaderOptions options{.batch_size = 8, .shuffle = true, .seed = 5, .scale = true};
+  options.augment = kALittle;
+  const Loader on_demand = ImageLoader(options);
+  for (const int64_t prefetch : {1, 2, 5, 1000}) {
+    options.prefetch = prefetch;
+    const Loader loader = ImageLoader(options);
+    for (int epoch = 0; epoch < 3; ++epoch) {
+      int64_t index = 0;
+      for (const Batch& batch : loader.Epoch(epoch)) {
+        ExpectSameBatch(batch, on_demand.Epoch(epoch).At(index++));
+      }
+      EXPECT_EQ(index, 13);
+    }
+  }
+}
+
+TEST(LoaderTest, PrefetchingEndsWithTheLoop) {
+  const Loader loader = ImageLoader({.batch_size = 2, .augment = kALittle, .prefetch = 3});
+  for (int64_t last = 0; last < 20; ++last) {
+    for (const Batch& batch : loader.Epoch(0)) {
+      if (batch.index == last) break;
+    }
+  }
+  const auto leave = [&] {
+    for (const Batch& batch : loader.Epoch(0)) {
+      if (batch.index == 1) throw std::runtime_error("left");
+    }
+  };
+  EXPECT_THROW(leave(), std::runtime_error);
+  const EpochBatches epoch = loader.Epoch(0);
+  for (int i = 0; i < 20; ++i) epoch.begin();  // never asked for a batch
+}
+
+TEST(LoaderTest, PrefetchingIteratorsSkipAndRepeat) {
+  const EpochBatches epoch = ImageLoader({.batch_size = 8, .prefetch = 2}).Epoch(0);
+  std::optional<EpochBatches::Iterator> kept;
+  {
+    auto it = epoch.begin();
+    ExpectSameBatch(*it, epoch.At(0));
+    ExpectSameBatch(*it, epoch.At(0));
+    kept = it;
+    for (int i = 0; i < 7; ++i) ++it;
+    ExpectSameBatch(*it, epoch.At(7));
+    it++;
+    ExpectSameBatch(*it, epoch.At(8));
+  }
+  ExpectSameBatch(**kept, epoch.At(0));
+  for (int i = 0; i < 12; ++i) ++*kept;
+  ExpectSameBatch(**kept, epoch.At(12));
+  ++*kept;
+  EXPECT_TRUE(*kept == epoch.end());
+}
+
+// With room for the first two batches and no more.
+TEST(LoaderTest, WhatThePrefetchingThreadThrowsTheLoopThrows) {
+  struct PoolLimit {
+    ~PoolLimit() { SetPoolLimit(0); }
+  } restore;
+  constexpr int64_t kExample = 8 << 20;
+  const Tensor inputs = Tensor::Zeros({4, kExample}, DType::kUInt8);
+  const Loader loader(inputs, Labels(4), {.batch_size = 1, .prefetch = 1});
+  std::vector<Batch> kept;
+  TrimPool();
+  SetPoolLimit(GetPoolStatistics().system_bytes + 2 * kExample + kExample / 2);
+  const auto run = [&] {
+    for (Batch batch : loader.Epoch(0)) kept.push_back(std::move(batch));
+  };
+  EXPECT_THROW(run(), Error);
+  ASSERT_EQ(kept.size(), 2u);
+  EXPECT_EQ(kept[1].index, 1);
+  kept.clear();
+  SetPoolLimit(0);
+  run();
+  EXPECT_EQ(kept.size(), 4u);
+}
+
 TEST(LoaderTest, MisuseThrows) {
   const auto make = [](int64_t examples, const LoaderOptions& options) {
     return [=] { MakeLoader(examples, options); };
@@ -207,6 +324,13 @@ TEST(LoaderTest, MisuseThrows) {
   EXPECT_THAT(make(4, {.batch_size = 8, .keep_partial = false}),
               ThrowsMessage<Error>(StrEq("[loader] batch_size 8 with 4 examples and keep_partial "
                                          "= false leaves no batch")));
+  EXPECT_THAT(make(4, {.augment = {.shift = 1}}),
+              ThrowsMessage<Error>(StrEq("[loader] augment needs uint8 or float32 images "
+                                         "[N, H, W, C], not uint8 [4,3,1]")));
+  EXPECT_THAT([] { ImageLoader({.augment = {.scale = 1}}); },
+              ThrowsMessage<Error>(StrEq("[augment] scale is 1, expected from 0 to below 1")));
+  EXPECT_THAT(make(4, {.prefetch = -1}),
+              ThrowsMessage<Error>(StrEq("[loader] prefetch is -1, expected 0 or more")));
   const EpochBatches epoch = MakeLoader(4, {.batch_size = 2}).Epoch(0);
   EXPECT_THAT([&] { epoch.At(2); },
               ThrowsMessage<Error>(StrEq("[loader] batch 2 of an epoch of 2")));

@@ -173,6 +173,9 @@ const std::vector<Misuse>& DataRows() {
              "[loader]", "7", "6"),
       MISUSE("LoaderThatScalesFloats", Batches({.scale = true}), "[loader]", "uint8", "float32"),
       MISUSE("LoaderOfNegativeLimit", Batches({.limit = -1}), "[loader]", "limit", "-1"),
+      MISUSE("LoaderThatAugmentsRows", Batches({.augment = {.shift = 1}}), "[loader]", "augment",
+             "[6,2]"),
+      MISUSE("LoaderOfNegativePrefetch", Batches({.prefetch = -1}), "[loader]", "prefetch", "-1"),
       MISUSE("BatchBeyondTheEpoch", Batches({.batch_size = 2}).Epoch(0).At(3), "[loader]", "3"),
       MISUSE("FitOfALossPerRow", FitOnce(LossPerRow), "[grad]", "[6,1]", "not a scalar"),
       MISUSE("FitOfNoLoss", FitOnce(NoLoss), "[grad]", "an output is undefined"),
@@ -182,6 +185,10 @@ const std::vector<Misuse>& DataRows() {
              "0"),
       MISUSE("FitThatKeepsTheBestOfNothing", FitOnce(NoParameter, {.keep_best = true}), "[fit]",
              "keep_best", "validate"),
+      MISUSE("FitOfNegativePatience", FitOnce(NoParameter, {.patience = -1}), "[fit]", "patience",
+             "-1"),
+      MISUSE("FitWithPatienceForNothing", FitOnce(NoParameter, {.patience = 1}), "[fit]",
+             "patience", "validate"),
       STATUS_MISUSE("LoadOfNoFile", Load({{"w", Weight()}}, Path("absent.safetensors")),  //
                     "absent.safetensors"),
       STATUS_MISUSE("SaveToNoFolder", Save({{"w", Weight()}}, Path("absent/w.safetensors")),  //

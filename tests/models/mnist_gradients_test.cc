@@ -19,8 +19,10 @@ struct ToFloat64 {
   template <class Member>
   void operator()(std::string_view, Member& member) const {
     if constexpr (std::is_same_v<Member, Parameter>) {
-      member = Parameter(member.value().To(DType::kFloat64));
-    } else {
+      if (!member.defined()) return;
+      const Tensor value = member.value().To(DType::kFloat64);
+      member = member.trained() ? Parameter(value) : Parameter::Untrained(value);
+    } else if constexpr (requires { member.Visit(*this); }) {
       member.Visit(*this);
     }
   }
@@ -42,7 +44,7 @@ void ExpectGradientsAgree(Model fast, Model exact, int64_t batch_size) {
   const Loader loader(data->images, data->labels, {.batch_size = batch_size, .scale = true});
   const Batch batch = loader.Epoch(0).At(0);
   exact.Visit(ToFloat64());
-  const std::vector<NamedParameter> names = NamedParameters(fast);
+  const std::vector<Parameter> parameters = Parameters(fast);
   const std::vector<Tensor> a = Gradients(fast, batch.inputs, batch.targets);
   const std::vector<Tensor> b = Gradients(exact, batch.inputs.To(DType::kFloat64), batch.targets);
   ASSERT_EQ(a.size(), b.size());
@@ -54,7 +56,7 @@ void ExpectGradientsAgree(Model fast, Model exact, int64_t batch_size) {
       norm += y[k] * y[k];
     }
     EXPECT_LT(std::sqrt(difference / norm), 1e-4)
-        << (i == 0 ? "loss" : names[i - 1].name) << ", batch " << batch_size;
+        << (i == 0 ? "loss" : parameters[i - 1].name()) << ", batch " << batch_size;
   }
 }
 
@@ -78,6 +80,11 @@ TEST(MnistGradientsTest, Cnn32_64_D128) {
 TEST(MnistGradientsTest, Cnn32_64_64_D64) {
   Generator a(1), b(1);
   ExpectGradientsAgree(mnist::Cnn32_64_64_D64(a), mnist::Cnn32_64_64_D64(b), 64);
+}
+
+TEST(MnistGradientsTest, ResNet) {
+  Generator a(1), b(1);
+  ExpectGradientsAgree(mnist::ResNet(a), mnist::ResNet(b), 32);
 }
 
 TEST(MnistGradientsTest, Mlp) {

@@ -25,6 +25,43 @@ done
 other=$("$mnist" "${short[@]}" --seed=4)
 [[ ${other%% *} != "${line%% *}" ]] || fail "--seed has no effect: $other"
 
+# ---- Augmented images, made by a thread ahead of the training: others, but the same every time. ----
+same=$("$mnist" "${short[@]}" --augment=none)
+[[ $(without_seconds "$same") == "$(without_seconds "$line")" ]] || fail "--augment=none: $same"
+augmented=$("$mnist" "${short[@]}" --augment=rotate=10,shift=2)
+[[ ${augmented%% *} != "${line%% *}" ]] || fail "--augment has no effect: $augmented"
+again=$("$mnist" "${short[@]}" --augment=shift=2,rotate=10,scale=0 --threads=1)
+[[ $(without_seconds "$again") == "$(without_seconds "$augmented")" ]] ||
+  fail "--augment gives $again, not $augmented"
+
+# ---- Penalties reach the optimizer. ----
+for flag in --l2=0.01 --weight_decay=0.1; do
+  other=$("$mnist" "${short[@]}" $flag)
+  [[ ${other%% *} != "${line%% *}" ]] || fail "$flag has no effect: $other"
+done
+
+# ---- Patience ends a training that no longer helps, with the weights of the best epoch. ----
+"$mnist" "${short[@]}" --noquiet --epochs=50 --learning_rate=0.01 --validation=held_out \
+  --patience=2 --save="$scratch/best" >"$scratch/out"
+kept=$(sed -nE 's/^Stopped early, with the weights of epoch ([0-9]+)$/\1/p' "$scratch/out")
+[[ -n $kept ]] || fail "no early stopping in $(cat "$scratch/out")"
+last=$(tail -n 1 "$scratch/out")
+[[ $last == *" epochs=$((kept + 2)) "* ]] || fail "best epoch $kept, then $last"
+loss() { sed -nE "s/^Epoch $1\/50 .* validation loss ([0-9.]+) .*/\1/p" "$scratch/out"; }
+for epoch in $(seq $((kept + 2))); do
+  awk -v a="$(loss "$kept")" -v b="$(loss "$epoch")" 'BEGIN { exit !(a <= b) }' ||
+    fail "epoch $epoch is better than $kept: $(cat "$scratch/out")"
+done
+loaded=$("$mnist" --data="$data" --model=mlp --quiet --test_only --load="$scratch/best")
+[[ ${loaded%% *} == "${last%% *}" ]] || fail "--patience saves $loaded, not $last"
+
+# ---- The residual network learns, and its running statistics are saved with it. ----
+resnet=(--data="$data" --model=resnet --quiet)
+trained=$("$mnist" "${resnet[@]}" --epochs=2 --batch_size=32 --subset=1600 --save="$scratch/resnet")
+awk -v accuracy="${trained:14:6}" 'BEGIN { exit !(accuracy > 0.9) }' || fail "learned: $trained"
+loaded=$("$mnist" "${resnet[@]}" --test_only --load="$scratch/resnet")
+[[ ${loaded%% *} == "${trained%% *}" ]] || fail "--load gives $loaded, not $trained"
+
 # ---- With progress: the model's table, an epoch's line, the confusion matrix, the last line. ----
 "$mnist" "${short[@]}" --noquiet --validation=test >"$scratch/out"
 for text in '^fc1 .*100,480' '^total .*109,386' '^Epoch 1/1  63/63  loss .* validation loss' \
@@ -69,6 +106,15 @@ refused 'unknown activation "gelu"; known: sigmoid, tanh, relu' --model=mlp --ac
 refused "--epochs=-1 is negative" --epochs=-1
 refused "--batch_size=-5 is negative" --batch_size=-5
 refused "--subset=-1 is negative" --subset=-1
+refused "--patience=-1 is negative" --patience=-1
+refused "--patience needs --validation=held_out" --patience=1
+refused "--patience needs --validation=held_out" --patience=1 --validation=test
+refused "--l2=-0.5 is neither 0 or above nor -1" --l2=-0.5
+refused "--weight_decay=nan is neither" --weight_decay=nan
+refused '--augment: "blur=1"; expected none, or like shift=2' --augment=shift=1,blur=1
+refused '--augment: "shift"; expected' --augment=shift
+refused '--augment: [augment] shift is -1, expected 0 or more' --augment=shift=-1
+refused '--augment: [augment] scale is 1, expected' --augment=scale=1
 refused "--threads=-2 is negative" --threads=-2
 refused "--learning_rate" --learning_rate=-0.1
 refused "--learning_rate" --learning_rate=nan

@@ -36,6 +36,7 @@ refused "--hidden=-1 is negative" --hidden=-1
 refused "--epochs=-1 is negative" --epochs=-1
 refused "--clip_norm" --clip_norm=-1
 refused "--clip_norm" --clip_norm=nan
+refused "--augment: the model reads no images, but [10000,28,28]" --augment=shift=1
 refused 'unexpected argument "lstm"' lstm
 refused "$scratch/pixels does not fit the model" --load="$scratch/pixels"
 refused "--test_only needs --load" --test_only

@@ -104,7 +104,7 @@ TEST_P(MnistThreadsTest, SameWeights) {
 }
 INSTANTIATE_TEST_SUITE_P(Models, MnistThreadsTest,
                          testing::Values("cnn32_64_d128", "cnn32", "cnn32_64_64_d64",
-                                         "cnn32_nopool", "mlp"));
+                                         "cnn32_nopool", "resnet", "mlp"));
 
 class CellThreadsTest : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Cells, CellThreadsTest, testing::Values("rnn", "lstm", "gru"));

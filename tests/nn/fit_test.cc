@@ -305,6 +305,69 @@ TEST(FitTest, KeepsTheLastParametersWhereNoEpochHasAFiniteLoss) {
   ExpectSameBits(Clones(t.parameters), Clones(plain.parameters));
 }
 
+// Trains for up to `losses.size()` epochs, which validate with these losses.
+struct Stopping {
+  FitResult result;
+  std::vector<std::vector<Tensor>> weights;  // after each epoch
+  std::vector<Tensor> last;                  // after the run
+};
+Stopping TrainWithLosses(const std::vector<double>& losses, int64_t patience, bool keep_best) {
+  Training t;
+  Stopping run;
+  run.result = t.Run({.epochs = static_cast<int64_t>(losses.size()),
+                      .quiet = true,
+                      .validate =
+                          [&] {
+                            run.weights.push_back(Clones(t.parameters));
+                            return Metrics{.loss = losses[run.weights.size() - 1]};
+                          },
+                      .keep_best = keep_best,
+                      .patience = patience});
+  run.last = Clones(t.parameters);
+  return run;
+}
+
+TEST(FitTest, PatienceStopsAfterSoManyEpochsWithoutALowerLoss) {
+  const std::vector<double> losses{0.9, 0.5, 0.6, 0.4, 0.4, std::nan(""), 0.3, 0.2};
+  const struct {
+    int64_t patience, epochs;
+    bool early;
+  } cases[] = {{0, 8, false}, {1, 3, true}, {2, 6, true}, {3, 8, false}};
+  for (const auto& expected : cases) {
+    const Stopping run = TrainWithLosses(losses, expected.patience, /*keep_best=*/false);
+    EXPECT_EQ(run.result.epochs, expected.epochs) << expected.patience;
+    EXPECT_EQ(run.result.steps, 4 * expected.epochs);
+    EXPECT_EQ(run.result.stopped_early, expected.early) << expected.patience;
+    EXPECT_FALSE(run.result.interrupted);
+    EXPECT_EQ(run.result.best_epoch, 0);
+    ExpectSameBits(run.last, run.weights[expected.epochs - 1]);
+  }
+}
+
+TEST(FitTest, PatienceAndKeepBestLeaveTheParametersOfTheBestEpoch) {
+  const Stopping run = TrainWithLosses({0.9, 0.5, 0.6, 0.7, 0.1}, 2, /*keep_best=*/true);
+  EXPECT_EQ(run.result.epochs, 4);
+  EXPECT_TRUE(run.result.stopped_early);
+  EXPECT_EQ(run.result.best_epoch, 2);
+  EXPECT_EQ(run.result.best.loss, 0.5);
+  ExpectSameBits(run.last, run.weights[1]);
+}
+
+TEST(FitTest, PatienceThatEndsWithTheLastEpochDoesNotStopEarly) {
+  EXPECT_FALSE(TrainWithLosses({0.5, 0.6, 0.7}, 2, false).result.stopped_early);
+  // Losses that are never finite count as well.
+  const Stopping run = TrainWithLosses(std::vector<double>(5, std::nan("")), 2, true);
+  EXPECT_EQ(run.result.epochs, 2);
+  EXPECT_TRUE(run.result.stopped_early);
+}
+
+TEST(FitTest, PatienceIsChecked) {
+  Training t;
+  EXPECT_EQ(ThrownMessage([&] { t.Run({.patience = 1}); }), "[fit] patience needs validate");
+  EXPECT_EQ(ThrownMessage([&] { t.Run({.validate = [] { return Metrics{}; }, .patience = -1}); }),
+            "[fit] patience is -1, expected 0 or more");
+}
+
 TEST(ConfusionMatrixTest, CountsLabelsByRow) {
   // The "model" takes the class that the image names.
   const Tensor images = Tensor::FromVector<float>({0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 1}, {4, 3});
