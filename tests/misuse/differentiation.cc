@@ -136,7 +136,7 @@ const std::vector<Misuse>& Rows() {
       MISUSE("HessianOfAVectorFunction",
              Hessian([](const Variable& x) { return x * x; }, Reals({3})), "[", "[3]"),
       OP_MISUSE("CheckpointOfNothing", Checkpoint(Nothing, {Leaf()}), "[checkpoint]", "undefined"),
-      MISUSE("CheckpointOfAnUndefinedInput", Checkpoint(Total, {Variable()}), "undefined Variable"),
+      OP_MISUSE("CheckpointOfAnUndefinedInput", Checkpoint(Total, {Variable()}), "[checkpoint]", "undefined"),
       OP_MISUSE("CheckpointOfANullFunction", Checkpoint(nullptr, {Leaf()}), "[checkpoint]", "null"),
       MISUSE("CheckGradientsOfFloat32", CheckGradients(Total, {{Reals({3})}}), "[check_gradients]",
              "float32", "float64"),
