@@ -172,6 +172,7 @@ Variable Checkpoint(const Function& f, std::vector<Variable> inputs, SourceLocat
     Error error("checkpoint", "the function is null");
     internal::RethrowWithPlace(error, inputs, where);
   }
+  internal::CheckDefined("checkpoint", inputs, where);
   auto recorded = std::make_shared<Recorded>();
   StateUpdates updates;
   {

@@ -167,8 +167,8 @@ Gradients Composite<C>::Vjp(VariableSpan x, VariableSpan y, VariableSpan dy, Nee
 template <class C>
 std::vector<Variable> ApplyComposite(const C& composite, VariableSpan x,
                                      SourceLocation where = SourceLocation::current()) {
+  const WhereScope scope(where, C::kName);
   if (!internal::Eager() && composite.HasKernel(x)) return Outputs(Apply(composite, x, where));
-  const WhereScope scope(where);
   std::vector<Variable> outputs = composite.Definition(x);
   // As those of the op, outputs are not computed from each other, whatever the Definition does.
   if (outputs.size() > 1) {

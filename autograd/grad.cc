@@ -360,8 +360,13 @@ class Differentiation {
 
 }  // namespace
 
-std::vector<Variable> Grad(VariableSpan outputs, VariableSpan inputs, const GradOptions& options) {
-  return Differentiation(outputs, inputs, options).Run();
+std::vector<Variable> Grad(VariableSpan outputs, VariableSpan inputs, const GradOptions& options,
+                           SourceLocation where) {
+  try {
+    return Differentiation(outputs, inputs, options).Run();
+  } catch (Error& error) {
+    internal::RethrowWithPlace(error, {}, where);
+  }
 }
 
 }  // namespace wengert

@@ -27,10 +27,11 @@ struct GradOptions {
 // The vjp: sum over outputs of cotangent * d output / d input, one per input, of the input's shape.
 // Inputs are leaves (parameters) or any recorded values that require gradients.
 std::vector<Variable> Grad(VariableSpan outputs, VariableSpan inputs,
-                           const GradOptions& options = {});
-inline Variable Grad(const Variable& output, const Variable& input,
-                     const GradOptions& options = {}) {
-  return Grad(VariableSpan(&output, 1), VariableSpan(&input, 1), options)[0];
+                           const GradOptions& options = {},
+                           SourceLocation where = SourceLocation::current());
+inline Variable Grad(const Variable& output, const Variable& input, const GradOptions& options = {},
+                     SourceLocation where = SourceLocation::current()) {
+  return Grad(VariableSpan(&output, 1), VariableSpan(&input, 1), options, where)[0];
 }
 
 struct ValueAndGradients {
@@ -42,21 +43,26 @@ struct ValueAndGradients {
 // What is returned holds no tape: the graph is freed, and the parameters' buffers are free to be
 // updated in place. Throws Error naming a parameter that is untrained or frozen.
 ValueAndGradients ValueAndGrad(absl::FunctionRef<Variable()> f,
-                               absl::Span<const Parameter> parameters);
+                               absl::Span<const Parameter> parameters,
+                               SourceLocation where = SourceLocation::current());
 
 // A function of several variables, for the transforms below. They differentiate it inside a
-// NoGradGuard too.
+// NoGradGuard too, and throw Error naming the caller's line unless the inputs are floats.
 using Function = std::function<Variable(VariableSpan)>;
 
 // Directional derivative: {f(x), df(x)[tangents]}. Made of two vjps, so no op carries a second
 // rule.
-std::pair<Variable, Variable> Jvp(const Function& f, VariableSpan x, VariableSpan tangents);
+std::pair<Variable, Variable> Jvp(const Function& f, VariableSpan x, VariableSpan tangents,
+                                  SourceLocation where = SourceLocation::current());
 // Hessian of the scalar f times `vector`: one result per input.
-std::vector<Variable> Hvp(const Function& f, VariableSpan x, VariableSpan vector);
+std::vector<Variable> Hvp(const Function& f, VariableSpan x, VariableSpan vector,
+                          SourceLocation where = SourceLocation::current());
 // d f(x) / d x, of shape f(x).shape + x.shape. One vjp per element of f(x).
-Variable Jacobian(const std::function<Variable(const Variable&)>& f, const Variable& x);
+Variable Jacobian(const std::function<Variable(const Variable&)>& f, const Variable& x,
+                  SourceLocation where = SourceLocation::current());
 // Second derivatives of the scalar f, of shape x.shape + x.shape.
-Variable Hessian(const std::function<Variable(const Variable&)>& f, const Variable& x);
+Variable Hessian(const std::function<Variable(const Variable&)>& f, const Variable& x,
+                 SourceLocation where = SourceLocation::current());
 
 // f(inputs), keeping only the inputs for the backward pass, which computes f once more. f may read
 // parameters by capture: they get their gradients. Random ops inside draw the same numbers both

@@ -4,6 +4,7 @@
 #define WENGERT_AUTOGRAD_MODES_H_
 
 #include <cstdint>
+#include <string_view>
 
 #include "tensor/error.h"
 
@@ -79,15 +80,21 @@ class TrainingScope {
 };
 
 // The ops recorded in its scope name `where`, unless an outer scope named a line already. A layer
-// opens one, so that errors name the line that called the layer and not one inside it.
+// or a function made of ops opens one, so that errors name the line that called it, not one inside,
+// and say that the op is "in dense": `function`, which must outlive the scope, as literals do.
 class WhereScope {
  public:
-  explicit WhereScope(SourceLocation where);
+  explicit WhereScope(SourceLocation where, std::string_view function = {});
   ~WhereScope();
   WhereScope(const WhereScope&) = delete;
 
+  std::string_view function() const { return function_; }
+  const WhereScope* outer() const { return outer_; }
+
  private:
-  bool outermost_;
+  const WhereScope* outer_;
+  std::string_view function_;
+  bool sets_where_;
 };
 
 // How much may be pending in a thread before it is evaluated on its own.

@@ -108,7 +108,16 @@ Recording BeginRecord(const OpTable* op, VariableSpan inputs, absl::Span<const S
                       int residuals, SourceLocation where);
 // Links it to the pending work: limits, eager mode.
 Variable EndRecord(const Recording& recording);
-// Adds the line and the layer path to an Error in flight.
+// Throws Error if one of the inputs is undefined.
+[[noreturn]] void ThrowUndefined(std::string_view op, VariableSpan inputs, SourceLocation where);
+inline void CheckDefined(std::string_view op, VariableSpan inputs, SourceLocation where) {
+  for (const Variable& input : inputs) {
+    if (!input.defined()) [[unlikely]] {
+      ThrowUndefined(op, inputs, where);
+    }
+  }
+}
+// Adds the line, the functions around it and the layer path to an Error in flight.
 [[noreturn]] void RethrowWithPlace(Error& error, VariableSpan inputs, SourceLocation where);
 // Throws an Error with the place.
 [[noreturn]] void ThrowAt(std::string_view op, std::string_view message, VariableSpan inputs,
@@ -232,6 +241,7 @@ template <class O>
 Variable Apply(O op, VariableSpan inputs, SourceLocation where = SourceLocation::current()) {
   static_assert(alignof(O) <= 8);
   static_cast<void>(&internal::Registered<O>::value);
+  internal::CheckDefined(O::kName, inputs, where);
   Specs outputs;
   try {
     outputs = internal::InferAll(op, inputs);

@@ -42,6 +42,18 @@ int64_t Compact(std::vector<Node*>& nodes) {
   return bytes;
 }
 
+// The functions that are recording, from the one that the user called to the innermost: "sequential
+// > dense". Not those of the name `op`, which the error has already.
+std::string Functions(std::string_view op) {
+  std::string path;
+  for (const WhereScope* scope = thread_state.where_scope; scope; scope = scope->outer()) {
+    const std::string_view function = scope->function();
+    if (function.empty() || function == op) continue;
+    path = path.empty() ? std::string(function) : absl::StrCat(std::string(function), " > ", path);
+  }
+  return path;
+}
+
 }  // namespace
 
 struct PendingOwner {
@@ -100,12 +112,6 @@ Recording BeginRecord(const OpTable* op, VariableSpan inputs, absl::Span<const S
   if (inputs.size() > UINT16_MAX) {
     throw Error(op->name, absl::StrCat(inputs.size(), " inputs; at most ", UINT16_MAX));
   }
-  for (const Variable& input : inputs) {
-    if (!input.defined()) {
-      Error error(op->name, "an input is undefined (a parameter that was never set?)");
-      RethrowWithPlace(error, inputs, where);
-    }
-  }
   Node* node = NewNode(op, inputs.size(), num_outputs, num_outputs - residuals, op->attribute_bytes,
                        thread_state.has_where ? thread_state.where : where);
   for (size_t i = 0; i < inputs.size(); ++i) node->MakeInput(static_cast<int>(i), inputs[i]);
@@ -120,6 +126,13 @@ Variable EndRecord(const Recording& recording) {
   return Link(node, flags, PendingBytes(*node));
 }
 
+void ThrowUndefined(std::string_view op, VariableSpan inputs, SourceLocation where) {
+  size_t i = 0;
+  while (inputs[i].defined()) ++i;
+  ThrowAt(op, absl::StrCat("input ", i, " is undefined (a parameter that was never set?)"), inputs,
+          where);
+}
+
 void ThrowAt(std::string_view op, std::string_view message, VariableSpan inputs,
              SourceLocation where) {
   Error error(op, message);
@@ -128,7 +141,8 @@ void ThrowAt(std::string_view op, std::string_view message, VariableSpan inputs,
 
 void RethrowWithPlace(Error& error, VariableSpan inputs, SourceLocation where) {
   if (!error.has_place()) {
-    error.AddPlace(thread_state.has_where ? thread_state.where : where, LayerPath(inputs));
+    error.AddPlace(thread_state.has_where ? thread_state.where : where, LayerPath(inputs),
+                   Functions(error.op()));
   }
   throw error;
 }
@@ -176,14 +190,18 @@ Generator& TrainingScope::generator() {
   return *thread_state.generator;
 }
 
-WhereScope::WhereScope(SourceLocation where) : outermost_(!thread_state.has_where) {
-  if (outermost_) {
+WhereScope::WhereScope(SourceLocation where, std::string_view function)
+    : outer_(std::exchange(thread_state.where_scope, this)),
+      function_(function),
+      sets_where_(!thread_state.has_where) {
+  if (sets_where_) {
     thread_state.has_where = true;
     thread_state.where = where;
   }
 }
 WhereScope::~WhereScope() {
-  if (outermost_) thread_state.has_where = false;
+  thread_state.where_scope = outer_;
+  if (sets_where_) thread_state.has_where = false;
 }
 
 PendingLimits GetPendingLimits() { return internal::PendingList::Get().limits; }

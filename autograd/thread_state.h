@@ -22,7 +22,8 @@ struct ThreadState {
   bool anomaly = false;
   bool find_composites = true;  // see pattern.h
   bool has_where = false;
-  SourceLocation where;  // overrides the caller's while has_where
+  SourceLocation where;                     // overrides the caller's while has_where
+  const WhereScope* where_scope = nullptr;  // the innermost
   Generator* generator = nullptr;
   StateUpdates* state_updates = nullptr;  // the innermost
   int64_t live_nodes = 0;

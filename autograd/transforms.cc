@@ -1,4 +1,5 @@
 // Jvp, Hvp, Jacobian and Hessian, all made of Grad.
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -18,15 +19,41 @@ std::vector<Variable> Aliases(VariableSpan x) {
   return aliases;
 }
 
-void CheckSameShapes(VariableSpan x, VariableSpan directions, std::string_view op) {
+std::string Describe(const Variable& v) {
+  return v.defined() ? absl::StrCat(std::string(Name(v.dtype())), ToString(v.shape()))
+                     : "undefined";
+}
+
+void CheckFloating(std::string_view op, VariableSpan x, SourceLocation where) {
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (x[i].defined() && IsFloating(x[i].dtype())) continue;
+    internal::ThrowAt(op,
+                      absl::StrCat("input ", i, " is ", Describe(x[i]),
+                                   ": derivatives are taken at floats (Cast converts)"),
+                      x, where);
+  }
+}
+
+void CheckDirections(std::string_view op, VariableSpan x, VariableSpan directions,
+                     SourceLocation where) {
+  CheckFloating(op, x, where);
   if (x.size() != directions.size()) {
-    throw Error(op, absl::StrCat(directions.size(), " directions for ", x.size(), " inputs"));
+    internal::ThrowAt(op, absl::StrCat(directions.size(), " directions for ", x.size(), " inputs"),
+                      x, where);
   }
   for (size_t i = 0; i < x.size(); ++i) {
-    if (x[i].shape() == directions[i].shape()) continue;
-    throw Error(op, absl::StrCat("direction ", i, " is ", ToString(directions[i].shape()),
-                                 ", but its input is ", ToString(x[i].shape())));
+    if (Describe(x[i]) == Describe(directions[i])) continue;
+    internal::ThrowAt(op,
+                      absl::StrCat("direction ", i, " is ", Describe(directions[i]),
+                                   ", but its input is ", Describe(x[i])),
+                      x, where);
   }
+}
+
+// What f gives.
+Variable Checked(std::string_view op, Variable y, SourceLocation where) {
+  if (y.defined()) return y;
+  internal::ThrowAt(op, "the function returned an undefined Variable", where);
 }
 
 // Joins rows into [rows, ...]: the shape change that the result needs, differentiable.
@@ -112,11 +139,12 @@ Variable JacobianOf(const Variable& y, const Variable& x) {
 
 }  // namespace
 
-std::pair<Variable, Variable> Jvp(const Function& f, VariableSpan x, VariableSpan tangents) {
-  CheckSameShapes(x, tangents, "jvp");
+std::pair<Variable, Variable> Jvp(const Function& f, VariableSpan x, VariableSpan tangents,
+                                  SourceLocation where) {
+  CheckDirections("jvp", x, tangents, where);
   const NoGradGuard with_grad(/*no_grad=*/false);
   const std::vector<Variable> aliases = Aliases(x);
-  Variable y = f(aliases);
+  Variable y = Checked("jvp", f(aliases), where);
   Variable zero(Tensor::Zeros(y.shape(), y.dtype()));
   if (!y.requires_grad()) return {y, zero};
   // The vjp is linear in its cotangent u; the vjp of that, at the tangents, is the jvp.
@@ -129,11 +157,12 @@ std::pair<Variable, Variable> Jvp(const Function& f, VariableSpan x, VariableSpa
   return {y, Grad(vjp, VariableSpan(&u, 1), second)[0]};
 }
 
-std::vector<Variable> Hvp(const Function& f, VariableSpan x, VariableSpan vector) {
-  CheckSameShapes(x, vector, "hvp");
+std::vector<Variable> Hvp(const Function& f, VariableSpan x, VariableSpan vector,
+                          SourceLocation where) {
+  CheckDirections("hvp", x, vector, where);
   const NoGradGuard with_grad(/*no_grad=*/false);
   const std::vector<Variable> aliases = Aliases(x);
-  const Variable y = f(aliases);
+  const Variable y = Checked("hvp", f(aliases), where);
   const std::vector<Variable> gradients =
       Grad(VariableSpan(&y, 1), aliases, {.create_graph = true, .unused = Unused::kZero});
   return Grad(gradients, aliases,
@@ -142,16 +171,20 @@ std::vector<Variable> Hvp(const Function& f, VariableSpan x, VariableSpan vector
                .unused = Unused::kZero});
 }
 
-Variable Jacobian(const std::function<Variable(const Variable&)>& f, const Variable& x) {
+Variable Jacobian(const std::function<Variable(const Variable&)>& f, const Variable& x,
+                  SourceLocation where) {
+  CheckFloating("jacobian", {&x, 1}, where);
   const NoGradGuard with_grad(/*no_grad=*/false);
   const Variable alias = internal::Alias(x);
-  return JacobianOf(f(alias), alias);
+  return JacobianOf(Checked("jacobian", f(alias), where), alias);
 }
 
-Variable Hessian(const std::function<Variable(const Variable&)>& f, const Variable& x) {
+Variable Hessian(const std::function<Variable(const Variable&)>& f, const Variable& x,
+                 SourceLocation where) {
+  CheckFloating("hessian", {&x, 1}, where);
   const NoGradGuard with_grad(/*no_grad=*/false);
   const Variable alias = internal::Alias(x);
-  const Variable y = f(alias);
+  const Variable y = Checked("hessian", f(alias), where);
   return JacobianOf(Grad(y, alias, {.create_graph = true, .unused = Unused::kZero}), alias);
 }
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "autograd/grad.h"
+#include "autograd/op.h"
 #include "autograd/state_update.h"
 #include "autograd/thread_state.h"
 
@@ -14,7 +15,7 @@ namespace wengert {
 using internal::thread_state;
 
 ValueAndGradients ValueAndGrad(absl::FunctionRef<Variable()> f,
-                               absl::Span<const Parameter> parameters) {
+                               absl::Span<const Parameter> parameters, SourceLocation where) {
   const NoGradGuard with_grad(/*no_grad=*/false);
   const uint64_t first = thread_state.next_sequence;
   std::vector<Variable> leaves;
@@ -22,18 +23,21 @@ ValueAndGradients ValueAndGrad(absl::FunctionRef<Variable()> f,
   for (const Parameter& parameter : parameters) {
     if (!parameter.trained()) {
       const std::string name(parameter.name());
-      throw Error("grad", absl::StrCat("parameter ", leaves.size(), ", ",
-                                       std::string(Name(parameter.dtype())),
-                                       ToString(parameter.shape()), name.empty() ? "" : " ", name,
-                                       ", is not trained: frozen, or a layer's state. "
-                                       "Parameters(model) leaves such parameters out"));
+      internal::ThrowAt(
+          "grad",
+          absl::StrCat("parameter ", leaves.size(), ", ", std::string(Name(parameter.dtype())),
+                       ToString(parameter.shape()), name.empty() ? "" : " ", name,
+                       ", is not trained: frozen, or a layer's state. "
+                       "Parameters(model) leaves such parameters out"),
+          where);
     }
     leaves.push_back(parameter.variable());
   }
   std::vector<Variable> results;
   StateUpdates updates;
   results.push_back(f());
-  std::vector<Variable> gradients = Grad(VariableSpan(results), leaves, {.unused = Unused::kZero});
+  std::vector<Variable> gradients =
+      Grad(VariableSpan(results), leaves, {.unused = Unused::kZero}, where);
   for (Variable& gradient : gradients) results.push_back(std::move(gradient));
   const size_t first_observed = results.size();
   for (const StateUpdates::Update& update : updates.waiting()) results.push_back(update.observed);

@@ -51,7 +51,13 @@ Variable NamedConstant(Tensor value, std::shared_ptr<const std::string> name) {
 }
 
 void Variable::ThrowUndefined() {
-  throw Error("variable", "an undefined Variable is used: one that was never given a value");
+  // The function that asks for the shape has opened a scope, which knows its name and its caller.
+  const WhereScope* scope = internal::thread_state.where_scope;
+  const bool in_function = scope && !scope->function().empty();
+  Error error(in_function ? scope->function() : "variable",
+              "an undefined Variable is used: one that was never given a value");
+  if (internal::thread_state.has_where) internal::RethrowWithPlace(error, {}, {});
+  throw error;
 }
 
 Tensor Variable::value() const {

@@ -105,6 +105,30 @@ void RegisterLarge() {
       [](VariableSpan x) { return Conv2d(x[0], x[1]); });
   add("conv2d/conv2", {{128, 13, 13, 32}, {3, 3, 32, 64}},
       [](VariableSpan x) { return Conv2d(x[0], x[1]); });
+  const Shape images = {64, 14, 14, 256};
+  add("global_max_pool2d/64x14x14x256", {images},
+      [](VariableSpan x) { return GlobalMaxPool2d(x[0]); });
+  add("max/rows_of_a_copy/64x14x14x256", {images}, [](VariableSpan x) {
+    return Max(Reshape(Permute(x[0], {0, 3, 1, 2}), {64 * 256, 14 * 14}), 1);
+  });
+  add("global_avg_pool2d/64x14x14x256", {images},
+      [](VariableSpan x) { return GlobalAvgPool2d(x[0]); });
+  add("depthwise_conv2d/64x14x14x256", {images, {3, 3, 256, 1}},
+      [](VariableSpan x) { return DepthwiseConv2d(x[0], x[1], {.padding = Padding::Same()}); });
+  add("relu/64x14x14x256", {images}, [](VariableSpan x) { return Relu(x[0]); });
+  add("pad/64x14x14x256", {images}, [](VariableSpan x) {
+    return Pad(x[0], {{{}, {1, 1}, {1, 1}, {}}});
+  });
+  add("resize/64x14x14x256", {images}, [](VariableSpan x) { return Resize(x[0], 28, 28); });
+  add("cum_sum/rows/4096x1024", {{4096, 1024}}, [](VariableSpan x) { return CumSum(x[0], 1); });
+  add("cum_sum/columns/4096x1024", {{4096, 1024}}, [](VariableSpan x) { return CumSum(x[0], 0); });
+  add("cum_sum/one_row/4M", {{1, 1 << 22}}, [](VariableSpan x) { return CumSum(x[0], 1); });
+  add("sort/4096x1024", {{4096, 1024}}, [](VariableSpan x) { return Sort(x[0]); });
+  add("top_k/4096x1024/1023", {{4096, 1024}},
+      [](VariableSpan x) { return TopK(x[0], 1023).values; });
+  add("ctc_loss/32x100x30", {{32, 100, 30}}, [](VariableSpan x) {
+    return CtcLoss(x[0], Tensor::Ones({32, 20}, DType::kInt64));
+  });
   add("max_pool2d/conv1", {conv1}, [](VariableSpan x) { return MaxPool2d(x[0]); });
   add("avg_pool2d/conv1", {conv1}, [](VariableSpan x) { return AvgPool2d(x[0]); });
 }

@@ -282,7 +282,7 @@ TEST(Concepts, Errors) {
   }
   // [/error]
   EXPECT_EQ(text, "[matmul] inner dimensions differ: [5,4] x [3,2] (" + std::string(__FILE__) +
-                      ":" + std::to_string(__LINE__ - 6) + ", reading net/fc1/weight)");
+                      ":" + std::to_string(__LINE__ - 6) + ", in dense, reading net/fc1/weight)");
 }
 
 TEST(Concepts, Anomaly) {

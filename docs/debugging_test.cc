@@ -66,7 +66,8 @@ TEST(Debugging, Catch) {
   }
   // [/catch]
   EXPECT_EQ(text, "[matmul] inner dimensions differ: [5,8] x [9,2] (" + std::string(__FILE__) +
-                      ":" + std::to_string(__LINE__ - 6) + ", reading net/2/weight)");
+                      ":" + std::to_string(__LINE__ - 6) +
+                      ", in sequential > dense, reading net/2/weight)");
   EXPECT_TRUE(Quoted("[matmul] inner dimensions differ: [5,8] x [9,2] ("));
 }
 

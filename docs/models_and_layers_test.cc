@@ -27,7 +27,7 @@ struct LowRankDense {
     if (o.use_bias) bias = Parameter(Tensor::Zeros({o.out}));
   }
   Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const {
-    const WhereScope scope(where);  // errors name the line that calls the layer
+    const WhereScope scope(where, "low_rank_dense");  // errors name the layer and its caller
     const Variable y = MatMul(MatMul(x, down), up);
     return bias.defined() ? y + bias : y;
   }
@@ -49,7 +49,8 @@ TEST(ModelsAndLayers, Layer) {
   } catch (const Error& error) {
     const std::string line = std::to_string(__LINE__ - 3);
     EXPECT_EQ(error.what(), "[matmul] inner dimensions differ: [3,6] x [5,2] (" +
-                                std::string(__FILE__) + ":" + line + ", reading down)");
+                                std::string(__FILE__) + ":" + line +
+                                ", in low_rank_dense, reading down)");
   }
   try {
     [[maybe_unused]] const LowRankDense layer({.in = 5, .out = 4, .rank = 0}, rng);

@@ -55,7 +55,7 @@ MultiHeadAttention::MultiHeadAttention(const Options& options, Generator& genera
 
 Variable MultiHeadAttention::operator()(const Variable& x, const Variable& source,
                                         SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "multi_head_attention");
   const int64_t size = query.weight.shape()[0];
   CheckSequence("x", x, size, where);
   CheckSequence("source", source, size, where);

@@ -35,7 +35,7 @@ struct Residual {
       : body(std::move(body)), projection(std::move(projection)) {}
 
   Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const {
-    const WhereScope scope(where);
+    const WhereScope scope(where, "residual");
     const Variable shortcut = projection(x), y = body(x);
     if (!(shortcut.shape() == y.shape())) {
       Error error("residual", absl::StrCat("the body gives ", ToString(y.shape()),
@@ -64,7 +64,7 @@ struct Concatenate {
   explicit Concatenate(int axis, Branches... b) : axis(axis), branches(std::move(b)...) {}
 
   Variable operator()(const Variable& x, SourceLocation where = SourceLocation::current()) const {
-    const WhereScope scope(where);
+    const WhereScope scope(where, "concatenate");
     const std::vector<Variable> parts = std::apply(
         [&](const Branches&... branch) { return std::vector<Variable>{branch(x)...}; }, branches);
     return Concat(parts, axis);

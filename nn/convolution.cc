@@ -44,7 +44,7 @@ Conv1d::Conv1d(const Options& o, Generator& generator)
 }
 
 Variable Conv1d::operator()(const Variable& x, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "conv1d");
   return PlusBias(wengert::Conv1d(x, weight, options), bias);
 }
 
@@ -58,7 +58,7 @@ DepthwiseConv2d::DepthwiseConv2d(const Options& o, Generator& generator)
 }
 
 Variable DepthwiseConv2d::operator()(const Variable& x, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "depthwise_conv2d");
   return PlusBias(wengert::DepthwiseConv2d(x, weight, options), bias);
 }
 
@@ -70,7 +70,7 @@ ConvTranspose2d::ConvTranspose2d(const Options& o, Generator& generator) : optio
 }
 
 Variable ConvTranspose2d::operator()(const Variable& x, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "conv_transpose2d");
   return PlusBias(wengert::ConvTranspose2d(x, weight, options), bias);
 }
 
@@ -82,7 +82,7 @@ ConvTranspose1d::ConvTranspose1d(const Options& o, Generator& generator) : optio
 }
 
 Variable ConvTranspose1d::operator()(const Variable& x, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "conv_transpose1d");
   return PlusBias(wengert::ConvTranspose1d(x, weight, options), bias);
 }
 

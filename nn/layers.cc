@@ -24,7 +24,7 @@ Dense::Dense(const Options& options, Generator& generator) {
 }
 
 Variable Dense::operator()(const Variable& x, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "dense");
   const Variable y = MatMul(x, weight);
   return bias.defined() ? y + bias : y;
 }
@@ -44,14 +44,14 @@ Conv2d::Conv2d(const Options& o, Generator& generator)
 }
 
 Variable Conv2d::operator()(const Variable& x, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "conv2d");
   const Variable y = wengert::Conv2d(x, weight, options);
   return bias.defined() ? y + bias : y;
 }
 
 Variable Flatten::operator()(const Variable& x, SourceLocation where) const {
+  const WhereScope scope(where, "flatten");
   if (x.rank() == 0) {
-    const WhereScope scope(where);
     return Reshape(x, {1, 1});
   }
   int64_t rest = 1;
@@ -60,6 +60,7 @@ Variable Flatten::operator()(const Variable& x, SourceLocation where) const {
 }
 
 Variable Unflatten::operator()(const Variable& x, SourceLocation where) const {
+  const WhereScope scope(where, "unflatten");
   if (x.rank() == 0) {
     internal::ThrowAt("unflatten", "x is [], not [N, ...]", x, where);
   }
@@ -69,7 +70,7 @@ Variable Unflatten::operator()(const Variable& x, SourceLocation where) const {
 }
 
 Variable Activation::operator()(const Variable& x, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "activation");
   if (!function) {
     internal::ThrowAt("activation", "no function was given", x, where);
   }
@@ -88,14 +89,14 @@ Embedding::Embedding(const Options& options, Generator& generator)
 }
 
 Variable Embedding::operator()(const Variable& indices, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "embedding");
   const Variable rows = Gather(weight, indices);
   if (!padding_index) return rows;
   return Where(Unsqueeze(NotEqual(indices, *padding_index), -1), rows, 0);
 }
 
 Variable SpatialDropout::operator()(const Variable& x, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "spatial_dropout");
   if (x.rank() < 3) {
     internal::ThrowAt(
         "spatial_dropout",
@@ -110,7 +111,7 @@ Variable SpatialDropout::operator()(const Variable& x, SourceLocation where) con
 }
 
 Variable AlphaDropout::operator()(const Variable& x, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "alpha_dropout");
   if (!(rate >= 0 && rate < 1)) {
     internal::ThrowAt("alpha_dropout", absl::StrCat("rate must be in [0, 1): ", rate), x, where);
   }

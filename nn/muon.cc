@@ -22,10 +22,10 @@ bool Orthogonalizes(const Muon::Options& options, const Parameter& parameter) {
 }  // namespace
 
 Variable Orthogonalize(const Variable& matrix, int steps, SourceLocation where) {
+  const WhereScope scope(where, "orthogonalize");
   // Of the iteration x <- a x + b x^3 + c x^5 on singular values: as steep at 0 as leaves those of
   // 1 between 0.7 and 1.2 (Jordan et al. 2024).
   constexpr double a = 3.4445, b = -4.7750, c = 2.0315;
-  const WhereScope scope(where);
   if (matrix.rank() != 2 || steps < 0) {
     internal::ThrowAt("orthogonalize",
                       steps < 0 ? absl::StrCat(steps, " steps")

@@ -55,7 +55,7 @@ LayerNorm::LayerNorm(const Options& o) : size(o.size), epsilon(o.epsilon) {
 }
 
 Variable LayerNorm::operator()(const Variable& x, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "layer_norm");
   CheckFeatures("layer_norm", x, 1, size, weight, where);
   const Variable centered = x - Mean(x, -1, kKeepDims);
   const Variable variance = Mean(Square(centered), -1, kKeepDims);
@@ -69,7 +69,7 @@ RmsNorm::RmsNorm(const Options& o) : size(o.size), epsilon(o.epsilon) {
 }
 
 Variable RmsNorm::operator()(const Variable& x, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "rms_norm");
   CheckFeatures("rms_norm", x, 1, size, weight, where);
   const Variable y = x * Rsqrt(Mean(Square(x), -1, kKeepDims) + epsilon);
   return weight.defined() ? y * weight : y;
@@ -86,7 +86,7 @@ GroupNorm::GroupNorm(const Options& o) : size(o.size), groups(o.groups), epsilon
 }
 
 Variable GroupNorm::operator()(const Variable& x, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "group_norm");
   CheckFeatures("group_norm", x, 2, size, weight, where);
   const Shape& shape = x.shape();
   int64_t positions = 1;
@@ -110,7 +110,7 @@ BatchNorm::BatchNorm(const Options& o) : momentum(o.momentum), epsilon(o.epsilon
 }
 
 Variable BatchNorm::operator()(const Variable& x, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "batch_norm");
   // Frozen layers keep computing the same function: each batch's own statistics would change it.
   const bool training = TrainingScope::active() && !running_mean.frozen();
   const int64_t size = running_mean.size();

@@ -7,6 +7,7 @@
 namespace wengert::nn {
 
 Variable Upsample::operator()(const Variable& x, SourceLocation where) const {
+  const WhereScope scope(where, "upsample");
   // Beyond, a side could overflow; no image is that large.
   constexpr int64_t kMaxFactor = int64_t{1} << 30;
   if (x.rank() != 4 || factor < 1 || factor > kMaxFactor) {

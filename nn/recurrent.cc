@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "autograd/modes.h"
+#include "autograd/op.h"
 #include "nn/initializers.h"
 #include "nn/layers.h"
 
@@ -52,13 +53,13 @@ Variable RnnCell::Step(const Variable& x_gates, const Variable& h) const {
 }
 
 HiddenState RnnCell::operator()(const Variable& x, const State& state, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "rnn_cell");
   return {Step(InputGates(x), state.h)};
 }
 
 Unrolled<HiddenState> RnnCell::Run(const Variable& x, const State& initial,
                                    const ScanOptions& options, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "rnn_cell");
   Scanned run = norm_hh.weight.defined()
                     ? Scan(
                           InputGates(ClearPadding(x, options.lengths)), {initial.h},
@@ -90,13 +91,13 @@ LstmState LstmCell::Step(const Variable& x_gates, const State& state) const {
 }
 
 LstmState LstmCell::operator()(const Variable& x, const State& state, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "lstm_cell");
   return Step(InputGates(x), state);
 }
 
 Unrolled<LstmState> LstmCell::Run(const Variable& x, const State& initial,
                                   const ScanOptions& options, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "lstm_cell");
   Scanned run = norm_hh.weight.defined()
                     ? Scan(
                           InputGates(ClearPadding(x, options.lengths)), {initial.h, initial.c},
@@ -126,13 +127,13 @@ Variable GruCell::Step(const Variable& x_gates, const Variable& h) const {
 }
 
 HiddenState GruCell::operator()(const Variable& x, const State& state, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "gru_cell");
   return {Step(InputGates(x), state.h)};
 }
 
 Unrolled<HiddenState> GruCell::Run(const Variable& x, const State& initial,
                                    const ScanOptions& options, SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "gru_cell");
   Scanned run =
       norm_hh.weight.defined()
           ? Scan(
@@ -166,11 +167,9 @@ Recurrent<Cell>::Recurrent(const Options& o, Generator& generator) : options(o) 
 template <class Cell>
 typename Recurrent<Cell>::Output Recurrent<Cell>::operator()(const Variable& x, const Call& call,
                                                              SourceLocation where) const {
-  const WhereScope scope(where);
+  const WhereScope scope(where, Cell::kName);
   const auto refuse = [&](const std::string& message) {
-    Error error(Cell::kName, message);
-    error.AddPlace(where, LayerPath(VariableSpan(&cells[0].weight_ih.variable(), 1)));
-    throw error;
+    internal::ThrowAt(Cell::kName, message, cells[0].weight_ih.variable(), where);
   };
   if (x.rank() != 3 || x.dim(2) != options.in) {
     refuse(absl::StrCat("wants [N, T, ", options.in, "], not ", ToString(x.shape())));

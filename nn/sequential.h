@@ -23,7 +23,7 @@ struct Sequential {
   explicit Sequential(Layers... l) : layers(std::move(l)...) {}
 
   Variable operator()(Variable x, SourceLocation where = SourceLocation::current()) const {
-    const WhereScope scope(where);
+    const WhereScope scope(where, "sequential");
     std::apply([&](const Layers&... layer) { ((x = layer(x)), ...); }, layers);
     return x;
   }

@@ -36,6 +36,7 @@ struct CastOp : Op<CastOp> {
 }  // namespace
 
 Variable Cast(const Variable& x, DType dtype, SourceLocation where) {
+  const WhereScope scope(where, "cast");
   if (x.dtype() == dtype) return x;
   return Apply(CastOp{.dtype = dtype}, {x}, where);
 }

@@ -12,11 +12,12 @@ using internal::ConvGeometry;
 using internal::ConvTransposeGeometry;
 
 // f(x, kernel) of operands in their common floating dtype. Errors name the caller's line.
-Variable Record(const Variable& x, const Variable& kernel, SourceLocation where,
+Variable Record(std::string_view op, const Variable& x, const Variable& kernel,
+                SourceLocation where,
                 absl::FunctionRef<Variable(const Variable& x, const Variable& kernel)> f) {
+  const WhereScope scope(where, op);
   DType dtype = Promote(x.dtype(), kernel.dtype());
   if (!IsFloating(dtype)) dtype = DType::kFloat32;
-  const WhereScope scope(where);
   try {
     return f(Cast(x, dtype, where), Cast(kernel, dtype, where));
   } catch (Error& error) {
@@ -27,14 +28,14 @@ Variable Record(const Variable& x, const Variable& kernel, SourceLocation where,
 
 Variable RecordConv(std::string_view op, int axes, const Variable& x, const Variable& kernel,
                     const Conv2dOptions& options, SourceLocation where) {
-  return Record(x, kernel, where, [&](const Variable& x, const Variable& kernel) {
+  return Record(op, x, kernel, where, [&](const Variable& x, const Variable& kernel) {
     return internal::Convolve(ConvGeometry(op, axes, x.shape(), kernel.shape(), options), x,
                               kernel);
   });
 }
 Variable RecordTranspose(std::string_view op, int axes, const Variable& x, const Variable& kernel,
                          const ConvTransposeOptions& options, SourceLocation where) {
-  return Record(x, kernel, where, [&](const Variable& x, const Variable& kernel) {
+  return Record(op, x, kernel, where, [&](const Variable& x, const Variable& kernel) {
     return internal::ConvolveTransposed(
         ConvTransposeGeometry(op, axes, x.shape(), kernel.shape(), options), x, kernel);
   });
@@ -53,8 +54,8 @@ Variable Conv1d(const Variable& x, const Variable& kernel, const Conv2dOptions& 
 
 Variable DepthwiseConv2d(const Variable& x, const Variable& kernel, const Conv2dOptions& options,
                          SourceLocation where) {
-  return Record(x, kernel, where, [&](const Variable& x, const Variable& kernel) {
-    constexpr std::string_view kName = "depthwise_conv2d";
+  constexpr std::string_view kName = "depthwise_conv2d";
+  return Record(kName, x, kernel, where, [&](const Variable& x, const Variable& kernel) {
     const Shape &images = x.shape(), &k = kernel.shape();
     if (options.groups != 1) {
       throw Error(kName, absl::StrCat("groups ", options.groups, ": each channel is one already"));

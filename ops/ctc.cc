@@ -94,7 +94,8 @@ void Check(const Variable& logits, const Tensor& labels, const CtcOptions& optio
   if (labels.rank() != 2 || labels.dim(0) != shape[0] || IsFloating(labels.dtype()) ||
       labels.dtype() == DType::kBool) {
     Throw(absl::StrCat("labels must be integers [", shape[0], ", S] for logits ", ToString(shape),
-                       ", not ", std::string(Name(labels.dtype())), ToString(labels.shape())),
+                       ", not ", labels.defined() ? std::string(Name(labels.dtype())) : "undefined",
+                       ToString(labels.shape())),
           logits, where);
   }
   if (options.blank < 0 || options.blank >= shape[2]) {
@@ -108,6 +109,7 @@ void Check(const Variable& logits, const Tensor& labels, const CtcOptions& optio
 
 Variable CtcLoss(const Variable& logits, const Tensor& labels, const CtcOptions& options,
                  SourceLocation where) {
+  const WhereScope scope(where, "ctc_loss");
   Check(logits, labels, options, where);
   const Variable x = internal::RealLoss(logits, where);
   const int64_t rows = x.dim(0), steps = x.dim(1), classes = x.dim(2);
@@ -118,7 +120,6 @@ Variable CtcLoss(const Variable& logits, const Tensor& labels, const CtcOptions&
         Lengths("input_lengths", options.input_lengths, rows, 1, steps, logits, where));
   }
   const Alignment alignment = Align(x, labels, options, where);
-  const WhereScope scope(where);
 
   // The log-probability of each extended label at each step: [N, T, U].
   const Variable log_p = Maximum(LogSoftmax(ClearPadding(x, input_lengths)), kNever);

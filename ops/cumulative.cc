@@ -218,23 +218,27 @@ ScanOrder Order(std::string_view op, const Variable& x, int axis, const Cumulati
 
 Variable CumSum(const Variable& x, int axis, const CumulativeOptions& options,
                 SourceLocation where) {
+  const WhereScope scope(where, "cum_sum");
   const ScanOrder order = Order("cum_sum", x, axis, options, where);
   return Apply(CumSumOp{.order = order}, {Number(x, where)}, where);
 }
 
 Variable CumProd(const Variable& x, int axis, const CumulativeOptions& options,
                  SourceLocation where) {
+  const WhereScope scope(where, "cum_prod");
   const ScanOrder order = Order("cum_prod", x, axis, options, where);
   return Apply(CumProdOp{.order = order}, {Number(x, where)}, where);
 }
 
 Variable LogCumSumExp(const Variable& x, int axis, bool reverse, SourceLocation where) {
+  const WhereScope scope(where, "log_cum_sum_exp");
   const ScanOrder order = Order("log_cum_sum_exp", x, axis, {.reverse = reverse}, where);
   return Apply(LogCumSumExpOp{.order = order}, {Real(x, where)}, where);
 }
 
 Variable LinearRecurrence(const Variable& a, const Variable& b, int axis, bool reverse,
                           SourceLocation where) {
+  const WhereScope scope(where, "linear_recurrence");
   const Variable inputs[] = {a, b};
   const DType dtype = Promote(Promote(a.dtype(), b.dtype()), DType::kFloat32);
   const auto as_operand = [&](const Variable& v, const Shape& shape) {
@@ -252,6 +256,7 @@ Variable LinearRecurrence(const Variable& a, const Variable& b, int axis, bool r
 }
 
 Variable Prod(const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {
+  const WhereScope scope(where, "prod");
   const Reduction reduction = internal::MakeReduction("prod", x, axes, keep_dims, where);
   const Variable rows = internal::WithReducedLast(Number(x, where), reduction, where);
   return Reshape(Apply(ProdOp(), {rows}, where), reduction.Result(x.shape()), where);

@@ -109,7 +109,7 @@ struct DiagonalOp : Op<DiagonalOp> {
 // x where column - row is at most (lower) or at least (upper) the offset, else 0.
 Variable Triangle(std::string_view op, const Variable& x, bool lower, int64_t offset,
                   SourceLocation where) {
-  return internal::Placed({&x, 1}, where, [&] {
+  return internal::Placed(op, {&x, 1}, where, [&] {
     if (x.rank() < 2) {
       throw Error(op, absl::StrCat("x ", ToString(x.shape()), " has no matrices: not [..., m, n]"));
     }
@@ -139,7 +139,7 @@ Variable Triu(const Variable& x, int64_t offset, SourceLocation where) {
 
 Variable Diagonal(const Variable& x, int64_t offset, int row_axis, int column_axis,
                   SourceLocation where) {
-  return internal::Placed({&x, 1}, where, [&] {
+  return internal::Placed("diagonal", {&x, 1}, where, [&] {
     DiagonalOp op{.offset = offset,
                   .row_axis = NormalizeAxis(row_axis, x.rank(), "diagonal"),
                   .column_axis = NormalizeAxis(column_axis, x.rank(), "diagonal")};
@@ -152,7 +152,7 @@ Variable Diagonal(const Variable& x, int64_t offset, int row_axis, int column_ax
 }
 
 Variable DiagonalMatrix(const Variable& x, int64_t offset, SourceLocation where) {
-  return internal::Placed({&x, 1}, where, [&] {
+  return internal::Placed("diagonal_matrix", {&x, 1}, where, [&] {
     if (x.rank() == 0) throw Error("diagonal_matrix", "a scalar has no axis: []");
     constexpr int64_t kMost = int64_t{1} << 31;
     if (offset < -kMost || offset > kMost) {

@@ -266,7 +266,7 @@ void CheckVectors(std::string_view op, const Variable& a, const Variable& b, boo
 }  // namespace
 
 Variable Einsum(std::string_view equation, VariableSpan operands, SourceLocation where) {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "einsum");
   try {
     return Contract(Equation(equation, operands), operands);
   } catch (Error& error) {
@@ -275,23 +275,23 @@ Variable Einsum(std::string_view equation, VariableSpan operands, SourceLocation
 }
 
 Variable Dot(const Variable& a, const Variable& b, SourceLocation where) {
+  const WhereScope scope(where, "dot");
   CheckVectors("dot", a, b, /*same=*/true, where);
-  const WhereScope scope(where);
   return Sum(a * b);
 }
 
 Variable Outer(const Variable& a, const Variable& b, SourceLocation where) {
+  const WhereScope scope(where, "outer");
   CheckVectors("outer", a, b, /*same=*/false, where);
-  const WhereScope scope(where);
   return Unsqueeze(a, 1) * b;
 }
 
 Variable Trace(const Variable& x, SourceLocation where) {
+  const WhereScope scope(where, "trace");
   if (x.rank() < 2) {
     internal::ThrowAt("trace", absl::StrCat("needs rank 2 or more, not ", ToString(x.shape())), x,
                       where);
   }
-  const WhereScope scope(where);
   return Sum(Diagonal(x), -1);
 }
 

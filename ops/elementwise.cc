@@ -2,6 +2,8 @@
 #include "ops/elementwise.h"
 
 #include <cmath>
+#include <initializer_list>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -105,6 +107,29 @@ void ToInput(Variable& gradient, const Variable& input) {
 #undef BINARY
 #undef COMPARISON
 
+Gradients MulAddVjp(const Node& node, VariableSpan in, VariableSpan, VariableSpan cotangent,
+                    Needs needs) {
+  const Attributes& attributes = node.attributes_as<Attributes>();
+  const Variable& dy = cotangent[0];
+  size_t next_input = 0, next_number = 0;
+  const auto take = [&](unsigned operand) {
+    return attributes.number_operands & operand ? Operand(attributes.numbers[next_number++])
+                                                : Operand(in[next_input++]);
+  };
+  const Operand a = take(1), b = take(2);
+  Gradients gradients;
+  const auto add = [&](const Operand& operand, auto gradient) {
+    if (operand.is_number()) return;
+    const size_t i = gradients.size();
+    Variable& of_operand = gradients.Append();
+    if (needs[i]) ToInput(of_operand = gradient(), in[i]);
+  };
+  add(a, [&] { return dy * b; });
+  add(b, [&] { return dy * a; });
+  add(take(4), [&] { return dy; });
+  return gradients;
+}
+
 Gradients WhereVjp(const Node& node, VariableSpan in, VariableSpan, VariableSpan cotangent,
                    Needs needs) {
   const uint32_t numbers = node.attributes_as<Attributes>().number_operands;
@@ -195,6 +220,18 @@ constexpr OpTable MakeTable(std::string_view name, Row row, decltype(OpTable::fo
 #undef BINARY
 #undef COMPARISON
 
+// A product with a number reads no Variable.
+constexpr OpTable MakeMulAddTable(unsigned numbers) {
+  Uses uses;
+  if (!(numbers & (kA | kB))) uses.inputs = 0b11;
+  return MakeTable("mul_add", Row::kMulAdd, &Forward<static_cast<int>(Row::kMulAdd), 3>, &MulAddVjp,
+                   uses);
+}
+// By which operands are numbers.
+constexpr OpTable kMulAddTable[] = {MakeMulAddTable(0), MakeMulAddTable(1), MakeMulAddTable(2),
+                                    MakeMulAddTable(3), MakeMulAddTable(4), MakeMulAddTable(5),
+                                    MakeMulAddTable(6)};
+
 constexpr OpTable kWhereTable = MakeTable(
     "where", Row::kWhere, &Forward<static_cast<int>(Row::kWhere), 3>, &WhereVjp, Uses::Input(0));
 
@@ -272,6 +309,37 @@ Variable Binary(const OpTable* tables, const Operand& a, const Operand& b) {
   }
 }
 
+// Records a row of three: what `inputs` has already, then the operands, of which some are numbers.
+// The table depends on which.
+Variable Ternary(const OpTable* tables, bool one_table, absl::InlinedVector<Variable, 3> inputs,
+                 std::initializer_list<const Operand*> operands, DType dtype,
+                 SourceLocation where) {
+  Attributes attributes;
+  Shape shape;
+  if (!inputs.empty()) shape = inputs[0].shape();
+  size_t place = inputs.size(), numbers = 0;
+  try {
+    for (const Operand* operand : operands) {
+      if (operand->is_number()) {
+        attributes.numbers[numbers++] = operand->number();
+        attributes.number_operands |= static_cast<uint16_t>(1u << place);
+      } else {
+        Variable converted;
+        inputs.push_back(As(operand->variable(), dtype, where, converted));
+        shape = BroadcastShapes(shape, inputs.back().shape(), tables->name);
+      }
+      ++place;
+    }
+  } catch (Error& error) {
+    internal::RethrowWithPlace(error, inputs, where);
+  }
+  const OpTable* const table = one_table ? tables : tables + attributes.number_operands;
+  const internal::Recording recording =
+      internal::BeginRecord(table, inputs, {Spec{shape, dtype}}, /*residuals=*/0, where);
+  new (recording.attributes) Attributes(attributes);
+  return internal::EndRecord(recording);
+}
+
 }  // namespace
 
 // ---- The public functions ----
@@ -296,26 +364,23 @@ Variable Binary(const OpTable* tables, const Operand& a, const Operand& b) {
 #undef BINARY
 #undef COMPARISON
 
-Variable Pow(const Operand& a, const Operand& b) {
-  if (b.is_number() && !a.is_number() && a.variable().defined() &&
-      IsFloating(a.variable().dtype())) {
-    if (b.number() == 2) return Square(a);
-    if (b.number() == 0.5) return Sqrt(a);
-    if (b.number() == -1) return Reciprocal(a);
+Variable MulAdd(const Operand& a, const Operand& b, const Operand& c) {
+  const SourceLocation where = a.where();
+  const OpTable* const table = kMulAddTable;
+  // The tensors' dtype, then the numbers, which take it.
+  std::optional<DType> dtype;
+  for (const Operand* operand : {&a, &b, &c}) {
+    CheckDefined(table->name, *operand, where);
+    if (operand->is_number()) continue;
+    const DType own = operand->variable().dtype();
+    dtype = dtype ? Promote(*dtype, own) : own;
   }
-  return GeneralPow(a, b);
-}
-
-Variable LeakyRelu(const Operand& x, double slope) { return LeakyReluOfNumbers(x, slope, 0); }
-
-Variable Elu(const Operand& x, double alpha) { return EluOfNumbers(x, alpha, 1); }
-
-// The constants that keep a mean of 0 and a variance of 1.
-Variable Selu(const Operand& x) { return EluOfNumbers(x, 1.6732632423543772, 1.0507009873554805); }
-
-Variable Clip(const Operand& x, double low, double high) {
-  if (!(low <= high)) ThrowAt("clip", absl::StrCat("low ", low, " above high ", high), x.where());
-  return ClipOfNumbers(x, low, high);
+  if (!dtype) ThrowAt(table->name, "of three numbers: one operand must be a Variable", where);
+  for (const Operand* operand : {&a, &b, &c}) {
+    if (operand->is_number()) dtype = PromoteWithNumber(*dtype, operand->number_is_floating());
+  }
+  return Ternary(table, /*one_table=*/false, {}, {&a, &b, &c},
+                 ComputeType(*dtype, /*all_numbers=*/kNumeric), where);
 }
 
 Variable Where(const Variable& condition, const Operand& a, const Operand& b) {
@@ -330,28 +395,7 @@ Variable Where(const Variable& condition, const Operand& a, const Operand& b) {
   const bool floating = a.number_is_floating() || b.number_is_floating();
   const DType dtype =
       numbers_only ? (floating ? DType::kFloat32 : DType::kInt64) : Common(&kWhereTable, a, b);
-  Attributes attributes;
-  absl::InlinedVector<Variable, 3> inputs{condition};
-  Shape shape = condition.shape();
-  int numbers = 0;
-  try {
-    for (const auto& [operand, bit] : {std::pair{&a, 1}, std::pair{&b, 2}}) {
-      if (operand->is_number()) {
-        attributes.numbers[numbers++] = operand->number();
-        attributes.number_operands |= static_cast<uint16_t>(1u << bit);
-      } else {
-        Variable converted;
-        inputs.push_back(As(operand->variable(), dtype, where, converted));
-        shape = BroadcastShapes(shape, inputs.back().shape(), "where");
-      }
-    }
-  } catch (Error& error) {
-    internal::RethrowWithPlace(error, inputs, where);
-  }
-  const internal::Recording recording =
-      internal::BeginRecord(&kWhereTable, inputs, {Spec{shape, dtype}}, /*residuals=*/0, where);
-  new (recording.attributes) Attributes(attributes);
-  return internal::EndRecord(recording);
+  return Ternary(&kWhereTable, /*one_table=*/true, {condition}, {&a, &b}, dtype, where);
 }
 
 }  // namespace wengert

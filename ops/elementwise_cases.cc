@@ -49,6 +49,36 @@ std::vector<OpCase> BinaryCases(BinaryFunction f, double low_a, double high_a, d
   return cases;
 }
 
+std::vector<OpCase> MulAddCases() {
+  std::vector<OpCase> cases;
+  const Shape shapes[][3] = {
+      {{}, {}, {}},          {{7}, {7}, {7}},          {{3, 4}, {3, 4}, {3, 4}},
+      {{3, 4}, {4}, {4}},    {{3, 4}, {3, 4}, {}},     {{}, {3, 4}, {3, 1}},
+      {{3, 1}, {1, 4}, {4}}, {{4}, {3, 1}, {2, 1, 4}}, {{1}, {}, {2, 3}},
+      {{0, 3}, {3}, {}},     {{2, 3}, {1}, {1, 1}},    {{3, 1}, {2, 1, 3, 2}, {1, 2}},
+  };
+  for (const auto& [a, b, c] : shapes) {
+    cases.push_back({.name = absl::StrCat(ToString(a), " ", ToString(b), " ", ToString(c)),
+                     .inputs = {{.shape = a}, {.shape = b}, {.shape = c}},
+                     .f = [](VariableSpan x) { return Values{MulAdd(x[0], x[1], x[2])}; }});
+  }
+  const auto with_numbers = [&](const char* name, std::vector<Shape> inputs, auto f) {
+    OpCase of{.name = name};
+    for (const Shape& shape : inputs) of.inputs.push_back({.shape = shape});
+    of.f = [f](VariableSpan x) { return Values{f(x)}; };
+    cases.push_back(std::move(of));
+  };
+  const Shape s = {2, 3};
+  with_numbers("number * b + c", {s, s}, [](VariableSpan x) { return MulAdd(1.3, x[0], x[1]); });
+  with_numbers("a * number + c", {s, {3}}, [](VariableSpan x) { return MulAdd(x[0], 1.3, x[1]); });
+  with_numbers("a * b + number", {s, {}}, [](VariableSpan x) { return MulAdd(x[0], x[1], 1.3); });
+  with_numbers("number * number + c", {s}, [](VariableSpan x) { return MulAdd(1.3, -2, x[0]); });
+  with_numbers("number * b + number", {s}, [](VariableSpan x) { return MulAdd(1.3, x[0], -2); });
+  with_numbers("a * number + number", {s}, [](VariableSpan x) { return MulAdd(x[0], 1.3, -2); });
+  with_numbers("a * a + a", {s}, [](VariableSpan x) { return MulAdd(x[0], x[0], x[0]); });
+  return cases;
+}
+
 std::vector<OpCase> WhereCases() {
   std::vector<OpCase> cases = BinaryCases(
       [](const Operand& a, const Operand& b) {
@@ -91,6 +121,7 @@ const bool kRegistered = [] {
 #undef UNARY_WITH_NUMBERS
 #undef BINARY
 #undef COMPARISON
+  RegisterRow("mul_add", true, "dy * b; dy * a; dy", &MulAddCases);
   RegisterRow("where", true, "Variable(); Where(condition, dy, 0); Where(condition, 0, dy)",
               &WhereCases);
   return true;

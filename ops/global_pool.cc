@@ -15,6 +15,7 @@ using Reduction = Variable (*)(const Variable&, const Axes&, bool, SourceLocatio
 // [N, T, C].
 Variable GlobalPool(std::string_view op, Reduction reduce, int axes, const Variable& x,
                     bool keep_dims, SourceLocation where) {
+  const WhereScope scope(where, op);
   std::string problem;
   if (x.rank() != axes + 2) {
     problem = axes == 2 ? "is not [N, H, W, C]" : "is not [N, T, C]";
@@ -24,7 +25,6 @@ Variable GlobalPool(std::string_view op, Reduction reduce, int axes, const Varia
   if (!problem.empty()) {
     internal::ThrowAt(op, absl::StrCat("x ", ToString(x.shape()), " ", problem), x, where);
   }
-  const WhereScope scope(where);
   const Variable real = IsFloating(x.dtype()) ? x : Cast(x, DType::kFloat32, where);
   return reduce(real, axes == 2 ? Axes{1, 2} : Axes{1}, keep_dims, where);
 }

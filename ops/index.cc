@@ -345,12 +345,14 @@ struct OneHotOp : Op<OneHotOp> {
 }  // namespace
 
 Variable Gather(const Variable& x, const Variable& indices, int axis, SourceLocation where) {
+  const WhereScope scope(where, "gather");
   return Apply(GatherOp{.axis = internal::AxisAt(axis, x.rank(), "gather", x, where)}, {x, indices},
                where);
 }
 
 Variable ScatterAdd(const Variable& x, const Variable& indices, int64_t dim, int axis,
                     SourceLocation where) {
+  const WhereScope scope(where, "scatter_add");
   // The axis counts in the result.
   const int rank = x.rank() - indices.rank() + 1;
   if (axis < -rank || axis >= rank) {
@@ -366,12 +368,14 @@ Variable ScatterAdd(const Variable& x, const Variable& indices, int64_t dim, int
 }
 
 Variable GatherAlong(const Variable& x, const Variable& indices, int axis, SourceLocation where) {
+  const WhereScope scope(where, "gather_along");
   return Apply(GatherAlongOp{.axis = internal::AxisAt(axis, x.rank(), "gather_along", x, where)},
                {x, indices}, where);
 }
 
 Variable ScatterAddAlong(const Variable& x, const Variable& indices, int64_t dim, int axis,
                          SourceLocation where) {
+  const WhereScope scope(where, "scatter_add_along");
   axis = internal::AxisAt(axis, x.rank(), "scatter_add_along", x, where);
   return Apply(ScatterAddAlongOp{.axis = axis, .dim = dim}, {x, indices}, where);
 }

@@ -98,7 +98,6 @@ Variable FusedLoss(const C& composite, VariableSpan inputs, LossReduction reduct
                    SourceLocation where) {
   const Variable mean = ApplyComposite(composite, inputs, where)[0];
   if (reduction == LossReduction::kMean) return mean;
-  const WhereScope scope(where);
   return mean * static_cast<double>(inputs[0].dim(0));
 }
 
@@ -161,6 +160,7 @@ Variable GeneralLoss(Variable logits, Variable labels, const SoftmaxCrossEntropy
 Variable SoftmaxCrossEntropy(const Variable& logits, const Variable& labels,
                              const SoftmaxCrossEntropyOptions& options, SourceLocation where) {
   constexpr std::string_view kName = SoftmaxCrossEntropyOp::kName;
+  const WhereScope scope(where, kName);
   CheckBatch(kName, logits, options.reduction, where);
   const Variable indices =
       internal::CheckLabels(kName, "logits", logits, labels, "SoftmaxCrossEntropyRows", where);
@@ -168,11 +168,9 @@ Variable SoftmaxCrossEntropy(const Variable& logits, const Variable& labels,
   const Variable x = internal::RealLoss(logits, where);
   if (!HasFusedLoss(x, options.reduction) || options.class_weights.defined() ||
       options.ignore_label) {
-    const WhereScope scope(where);
     return GeneralLoss(x, indices, options);
   }
   if (const double smoothing = options.label_smoothing; smoothing > 0) {
-    const WhereScope scope(where);
     const int64_t classes = x.dim(1);
     const Variable targets = OneHot(indices, classes, x.dtype()) * (1 - smoothing) +
                              smoothing / static_cast<double>(classes);
@@ -186,6 +184,7 @@ Variable SoftmaxCrossEntropy(const Variable& logits, const Variable& labels,
 Variable SoftmaxCrossEntropyRows(const Variable& logits, const Variable& targets,
                                  LossReduction reduction, SourceLocation where) {
   constexpr std::string_view kName = SoftmaxCrossEntropyRowsOp::kName;
+  const WhereScope scope(where, kName);
   CheckBatch(kName, logits, reduction, where);
   const auto [x, t] =
       internal::CheckPair(kName, "logits", "targets", logits, targets, reduction, where);
@@ -193,7 +192,6 @@ Variable SoftmaxCrossEntropyRows(const Variable& logits, const Variable& targets
     const Variable inputs[] = {x, t};
     return FusedLoss(SoftmaxCrossEntropyRowsOp(), inputs, reduction, where);
   }
-  const WhereScope scope(where);
   return internal::Reduced(-Sum(t * LogSoftmax(x), 1), reduction);
 }
 

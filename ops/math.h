@@ -66,6 +66,9 @@ Variable Pow(const Operand& a, const Operand& b);    // a^b
 Variable Fmod(const Operand& a, const Operand& b);   // a - b trunc(a / b): the sign is a's
 Variable Atan2(const Operand& a, const Operand& b);  // the angle of the point (b, a), -pi to pi
 Variable Lerp(const Operand& a, const Operand& b, const Operand& weight);  // a + weight (b - a)
+// a b + c, rounded once, as C's fma: the product of floats is exact. The gradients are those of
+// a * b + c, rounded twice.
+Variable MulAdd(const Operand& a, const Operand& b, const Operand& c);
 Variable Maximum(const Operand& a, const Operand& b);  // a tie's gradient goes to a
 Variable Minimum(const Operand& a, const Operand& b);
 // a times the derivative of relu, tanh or sigmoid where its result is b.

@@ -96,6 +96,7 @@ Variable As(const Variable& x, DType dtype, SourceLocation where) {
 bool internal::IsMatMul(const Node& node) { return node.op == &kOpTable<MatMulOp>; }
 
 Variable MatMul(const Variable& a, const Variable& b, SourceLocation where) {
+  const WhereScope scope(where, "matmul");
   if (a.dtype() != b.dtype() || !IsFloating(a.dtype())) {
     const DType dtype = Promote(Promote(a.dtype(), b.dtype()), DType::kFloat32);
     return MatMul(As(a, dtype, where), As(b, dtype, where), where);

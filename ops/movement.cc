@@ -154,6 +154,7 @@ Variable WithShape(const Variable& x, Shape shape, SourceLocation where) {
 }  // namespace
 
 Variable Reshape(const Variable& x, const Shape& shape, SourceLocation where) {
+  const WhereScope scope(where, "reshape");
   Shape full = shape;
   int64_t known = 1;
   int unknown = -1;
@@ -179,6 +180,7 @@ Variable Reshape(const Variable& x, const Shape& shape, SourceLocation where) {
 }
 
 Variable Permute(const Variable& x, absl::Span<const int> order, SourceLocation where) {
+  const WhereScope scope(where, "permute");
   PermuteOp op;
   unsigned seen = 0;
   bool fits = order.size() == static_cast<size_t>(x.rank());
@@ -198,6 +200,7 @@ Variable Permute(const Variable& x, absl::Span<const int> order, SourceLocation 
 }
 
 Variable Transpose(const Variable& x, int axis_a, int axis_b, SourceLocation where) {
+  const WhereScope scope(where, "transpose");
   PermuteOp op;
   for (int i = 0; i < x.rank(); ++i) op.order.push_back(i);
   std::swap(op.order[internal::AxisAt(axis_a, x.rank(), "transpose", x, where)],
@@ -206,12 +209,14 @@ Variable Transpose(const Variable& x, int axis_a, int axis_b, SourceLocation whe
 }
 
 Variable Expand(const Variable& x, const Shape& shape, SourceLocation where) {
+  const WhereScope scope(where, "expand");
   if (shape == x.shape()) return x;
   return Apply(ExpandOp{.shape = shape}, {x}, where);
 }
 
 Variable Narrow(const Variable& x, int axis, int64_t start, int64_t length, int64_t step,
                 SourceLocation where) {
+  const WhereScope scope(where, "narrow");
   return Apply(NarrowOp{.axis = internal::AxisAt(axis, x.rank(), "narrow", x, where),
                         .place = {start, length, step}},
                {x}, where);
@@ -219,6 +224,7 @@ Variable Narrow(const Variable& x, int axis, int64_t start, int64_t length, int6
 
 Variable Embed(const Variable& x, int axis, int64_t dim, int64_t start, int64_t step,
                SourceLocation where) {
+  const WhereScope scope(where, "embed");
   axis = internal::AxisAt(axis, x.rank(), "embed", x, where);
   const int64_t last = start + step * (x.shape()[axis] - 1);
   if (x.shape()[axis] > 0 &&
@@ -233,6 +239,7 @@ Variable Embed(const Variable& x, int axis, int64_t dim, int64_t start, int64_t 
 }
 
 Variable Concat(VariableSpan parts, int axis, SourceLocation where) {
+  const WhereScope scope(where, "concat");
   if (parts.empty()) internal::ThrowAt("concat", "of nothing", where);
   AssembleOp op{.axis = internal::AxisAt(axis, parts[0].rank(), "concat", parts[0], where),
                 .dim = 0};
@@ -258,6 +265,7 @@ Variable Concat(VariableSpan parts, int axis, SourceLocation where) {
 }
 
 Variable Stack(VariableSpan parts, int axis, SourceLocation where) {
+  const WhereScope scope(where, "stack");
   if (parts.empty()) internal::ThrowAt("stack", "of nothing", where);
   axis = internal::AxisAt(axis, parts[0].rank() + 1, "stack", parts[0], where);
   std::vector<Variable> rows;
@@ -275,6 +283,7 @@ Variable Stack(VariableSpan parts, int axis, SourceLocation where) {
 
 std::vector<Variable> Split(const Variable& x, absl::Span<const int64_t> lengths, int axis,
                             SourceLocation where) {
+  const WhereScope scope(where, "split");
   axis = internal::AxisAt(axis, x.rank(), "split", x, where);
   int64_t start = 0;
   std::vector<Variable> parts;
@@ -294,6 +303,7 @@ std::vector<Variable> Split(const Variable& x, absl::Span<const int64_t> lengths
 
 std::vector<int64_t> internal::EqualParts(const Variable& x, int axis, int n,
                                           SourceLocation where) {
+  const WhereScope scope(where, "chunk");
   const int64_t dim = x.shape()[internal::AxisAt(axis, x.rank(), "chunk", x, where)];
   if (dim % n != 0) {
     internal::ThrowAt(
@@ -305,6 +315,7 @@ std::vector<int64_t> internal::EqualParts(const Variable& x, int axis, int n,
 }
 
 Variable Squeeze(const Variable& x, int axis, SourceLocation where) {
+  const WhereScope scope(where, "squeeze");
   axis = internal::AxisAt(axis, x.rank(), "squeeze", x, where);
   Shape shape = x.shape();
   if (shape[axis] != 1) {
@@ -316,6 +327,7 @@ Variable Squeeze(const Variable& x, int axis, SourceLocation where) {
 }
 
 Variable Unsqueeze(const Variable& x, int axis, SourceLocation where) {
+  const WhereScope scope(where, "unsqueeze");
   if (x.rank() == kMaxRank) {
     internal::ThrowAt(
         "unsqueeze",
@@ -329,6 +341,7 @@ Variable Unsqueeze(const Variable& x, int axis, SourceLocation where) {
 }
 
 Variable Flip(const Variable& x, const Axes& axes, SourceLocation where) {
+  const WhereScope scope(where, "flip");
   try {
     return Apply(FlipOp{.axes = axes.Normalized(x.rank(), "flip")}, {x}, where);
   } catch (Error& error) {

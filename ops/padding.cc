@@ -114,7 +114,7 @@ Variable PadFromElements(PadMode mode, const Variable& x, int axis, PadWidth wid
 
 Variable Pad(const Variable& x, absl::Span<const PadWidth> widths, const PadOptions& options,
              SourceLocation where) {
-  return internal::Placed({&x, 1}, where, [&] {
+  return internal::Placed("pad", {&x, 1}, where, [&] {
     constexpr int64_t kMost = int64_t{1} << 31;  // sums of them cannot overflow
     bool fits = widths.size() == static_cast<size_t>(x.rank());
     for (const auto& [before, after] : widths) {

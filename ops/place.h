@@ -8,10 +8,10 @@
 namespace wengert::internal {
 
 // Returns f(). The ops that it records and the Errors that it throws name the line `where`, and the
-// parameter among `inputs` if there is one.
+// parameter among `inputs` if there is one, and say that they are in `function`.
 template <class F>
-auto Placed(VariableSpan inputs, SourceLocation where, F f) {
-  const WhereScope scope(where);
+auto Placed(std::string_view function, VariableSpan inputs, SourceLocation where, F f) {
+  const WhereScope scope(where, function);
   try {
     return f();
   } catch (Error& error) {

@@ -16,9 +16,9 @@ constexpr double kEpsilon = 1e-7;  // that of Keras
 template <class F>
 Variable PointwiseLoss(std::string_view op, const Variable& prediction, const Variable& target,
                        LossReduction reduction, SourceLocation where, const F& f) {
+  const WhereScope scope(where, op);
   const auto [x, t] =
       internal::CheckPair(op, "prediction", "target", prediction, target, reduction, where);
-  const WhereScope scope(where);
   return internal::Reduced(f(x, t), reduction);
 }
 
@@ -27,9 +27,9 @@ Variable PointwiseLoss(std::string_view op, const Variable& prediction, const Va
 Variable SigmoidCrossEntropy(const Variable& logits, const Variable& targets,
                              const SigmoidCrossEntropyOptions& options, SourceLocation where) {
   constexpr std::string_view kName = "sigmoid_cross_entropy";
+  const WhereScope scope(where, kName);
   const auto [x, t] =
       internal::CheckPair(kName, "logits", "targets", logits, targets, options.reduction, where);
-  const WhereScope scope(where);
   // Softplus(-x) = -log sigmoid(x). This form has no kink at 0, as one with |x| has, and does not
   // cancel.
   Variable positive = t * Softplus(-x);
@@ -47,9 +47,9 @@ Variable SigmoidCrossEntropy(const Variable& logits, const Variable& targets,
 
 Variable BinaryCrossEntropy(const Variable& probabilities, const Variable& targets,
                             LossReduction reduction, SourceLocation where) {
+  const WhereScope scope(where, "binary_cross_entropy");
   const auto [p, t] = internal::CheckPair("binary_cross_entropy", "probabilities", "targets",
                                           probabilities, targets, reduction, where);
-  const WhereScope scope(where);
   // 1 - p is clipped by itself: in float32, 1 minus the clipped p would be a fifth more than 1e-7.
   const auto log = [](const Variable& v) { return Log(Clip(v, kEpsilon, 1 - kEpsilon)); };
   return internal::Reduced(-(t * log(p) + (1 - t) * log(1 - p)), reduction);

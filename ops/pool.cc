@@ -222,11 +222,11 @@ Geometry AdaptiveGeometry(std::string_view op, const Shape& x, int64_t height, i
 }
 
 // f(x) with x in a floating dtype. Errors name the caller's line.
-Variable Record(const Variable& x, SourceLocation where,
-                absl::FunctionRef<Variable(const Variable& x)> f) {
-  const WhereScope scope(where);
+Variable Record(std::string_view op, const Variable& x, SourceLocation where,
+                absl::FunctionRef<Variable(std::string_view op, const Variable& x)> f) {
+  const WhereScope scope(where, op);
   try {
-    return f(IsFloating(x.dtype()) ? x : Cast(x, DType::kFloat32, where));
+    return f(op, IsFloating(x.dtype()) ? x : Cast(x, DType::kFloat32, where));
   } catch (Error& error) {
     internal::RethrowWithPlace(error, {&x, 1}, where);
   }
@@ -321,37 +321,37 @@ const Pool2dGeometry* AsMaxPool2d(const Node& node) {
 }  // namespace internal
 
 Variable MaxPool2d(const Variable& x, const Pool2dOptions& options, SourceLocation where) {
-  return Record(x, where, [&](const Variable& x) {
-    return Maxima(MakeGeometry("max_pool2d", 2, x.shape(), options), x);
+  return Record("max_pool2d", x, where, [&](std::string_view op, const Variable& x) {
+    return Maxima(MakeGeometry(op, 2, x.shape(), options), x);
   });
 }
 Variable AvgPool2d(const Variable& x, const Pool2dOptions& options, SourceLocation where) {
-  return Record(x, where, [&](const Variable& x) {
-    return MeanOfWindows(MakeGeometry("avg_pool2d", 2, x.shape(), options), x);
+  return Record("avg_pool2d", x, where, [&](std::string_view op, const Variable& x) {
+    return MeanOfWindows(MakeGeometry(op, 2, x.shape(), options), x);
   });
 }
 
 Variable MaxPool1d(const Variable& x, const Pool2dOptions& options, SourceLocation where) {
-  return Record(x, where, [&](const Variable& x) {
-    const Geometry g = MakeGeometry("max_pool1d", 1, x.shape(), options);
+  return Record("max_pool1d", x, where, [&](std::string_view op, const Variable& x) {
+    const Geometry g = MakeGeometry(op, 1, x.shape(), options);
     return Squeeze(Maxima(g, Unsqueeze(x, 1)), 1);
   });
 }
 Variable AvgPool1d(const Variable& x, const Pool2dOptions& options, SourceLocation where) {
-  return Record(x, where, [&](const Variable& x) {
-    const Geometry g = MakeGeometry("avg_pool1d", 1, x.shape(), options);
+  return Record("avg_pool1d", x, where, [&](std::string_view op, const Variable& x) {
+    const Geometry g = MakeGeometry(op, 1, x.shape(), options);
     return Squeeze(MeanOfWindows(g, Unsqueeze(x, 1)), 1);
   });
 }
 
 Variable AdaptiveMaxPool2d(const Variable& x, int64_t height, int64_t width, SourceLocation where) {
-  return Record(x, where, [&](const Variable& x) {
-    return Maxima(AdaptiveGeometry("adaptive_max_pool2d", x.shape(), height, width), x);
+  return Record("adaptive_max_pool2d", x, where, [&](std::string_view op, const Variable& x) {
+    return Maxima(AdaptiveGeometry(op, x.shape(), height, width), x);
   });
 }
 Variable AdaptiveAvgPool2d(const Variable& x, int64_t height, int64_t width, SourceLocation where) {
-  return Record(x, where, [&](const Variable& x) {
-    return MeanOfWindows(AdaptiveGeometry("adaptive_avg_pool2d", x.shape(), height, width), x);
+  return Record("adaptive_avg_pool2d", x, where, [&](std::string_view op, const Variable& x) {
+    return MeanOfWindows(AdaptiveGeometry(op, x.shape(), height, width), x);
   });
 }
 

@@ -191,6 +191,7 @@ Variable Permutation(int64_t n, Generator& generator, SourceLocation where) {
 }
 
 Variable Dropout(const Variable& x, double rate, SourceLocation where) {
+  const WhereScope scope(where, "dropout");
   if (!(rate >= 0 && rate < 1)) {
     internal::ThrowAt("dropout", absl::StrCat("rate must be in [0, 1): ", rate), {&x, 1}, where);
   }

@@ -217,12 +217,14 @@ Variable RecordMoments(std::string_view op, const Variable& x, const Axes& axes,
 }  // namespace
 
 Variable Sum(const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {
+  const WhereScope scope(where, "sum");
   const Reduction reduction = MakeReduction("sum", x, axes, keep_dims, where);
   if (reduction.axes == 0) return Number(x, where);
   return Apply(SumOp{.reduction = reduction}, {Number(x, where)}, where);
 }
 
 Variable SumTo(const Variable& from, const Shape& shape, SourceLocation where) {
+  const WhereScope scope(where, "sum_to");
   const Variable x = Number(from, where);
   if (shape == x.shape()) return x;
   if (!BroadcastsTo(shape, x.shape())) {
@@ -240,48 +242,54 @@ Variable SumTo(const Variable& from, const Shape& shape, SourceLocation where) {
 }
 
 Variable Mean(const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "mean");
   const Reduction reduction = MakeReduction("mean", x, axes, keep_dims, where);
   const double count = static_cast<double>(reduction.Count(x.shape()));
   return Sum(Real(x, where), axes, keep_dims, where) / count;
 }
 
 MeanAndVariance Moments(const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {
+  const WhereScope scope(where, "moments");
   const Variable mean = RecordMoments("moments", x, axes, keep_dims, where);
   return {mean, Output(mean, 1)};
 }
 
 Variable Variance(const Variable& x, const Axes& axes, bool keep_dims, double correction,
                   SourceLocation where) {
+  const WhereScope scope(where, "variance");
   const Variable variance = Output(RecordMoments("variance", x, axes, keep_dims, where), 1);
   if (correction == 0) return variance;
-  const WhereScope scope(where);
   const auto count =
       static_cast<double>(MakeReduction("variance", x, axes, keep_dims, where).Count(x.shape()));
   return variance * (count / std::max(count - correction, 0.0));
 }
 
 Variable Max(const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {
+  const WhereScope scope(where, "max");
   const Reduction reduction = MakeReduction("max", x, axes, keep_dims, where);
   return Apply(ExtremeOp<true>{.reduction = reduction}, {x}, where);
 }
 
 Variable Min(const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {
+  const WhereScope scope(where, "min");
   const Reduction reduction = MakeReduction("min", x, axes, keep_dims, where);
   return Apply(ExtremeOp<false>{.reduction = reduction}, {x}, where);
 }
 
 Variable ArgMax(const Variable& x, int axis, bool keep_dims, SourceLocation where) {
+  const WhereScope scope(where, "argmax");
   const Reduction reduction = MakeReduction("argmax", x, axis, keep_dims, where);
   return Apply(ArgExtremeOp<true>{.reduction = reduction}, {x}, where);
 }
 
 Variable ArgMin(const Variable& x, int axis, bool keep_dims, SourceLocation where) {
+  const WhereScope scope(where, "argmin");
   const Reduction reduction = MakeReduction("argmin", x, axis, keep_dims, where);
   return Apply(ArgExtremeOp<false>{.reduction = reduction}, {x}, where);
 }
 
 Variable LogSumExp(const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {
+  const WhereScope scope(where, "logsumexp");
   const Reduction reduction = MakeReduction("logsumexp", x, axes, keep_dims, where);
   return Apply(LogSumExpOp{.reduction = reduction}, {Real(x, where)}, where);
 }

@@ -118,7 +118,7 @@ void Check(const Shape& x, int64_t height, int64_t width) {
 
 Variable Resize(const Variable& x, int64_t height, int64_t width, Interpolation interpolation,
                 SourceLocation where) {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "resize");
   try {
     Check(x.shape(), height, width);
     const bool nearest = interpolation == Interpolation::kNearest;

@@ -24,10 +24,10 @@ template <class F>
 Variable RowLoss(std::string_view op, std::string_view prediction_name,
                  std::string_view target_name, const Variable& prediction, const Variable& target,
                  LossReduction reduction, SourceLocation where, const F& f) {
+  const WhereScope scope(where, op);
   internal::CheckRows(op, prediction_name, prediction, reduction, where);
   const auto [x, t] =
       internal::CheckPair(op, prediction_name, target_name, prediction, target, reduction, where);
-  const WhereScope scope(where);
   return internal::Reduced(f(x, t), reduction);
 }
 
@@ -43,10 +43,10 @@ Variable CategoricalCrossEntropy(const Variable& probabilities, const Variable& 
 Variable SparseCategoricalCrossEntropy(const Variable& probabilities, const Variable& labels,
                                        LossReduction reduction, SourceLocation where) {
   constexpr std::string_view kName = "sparse_categorical_cross_entropy";
+  const WhereScope scope(where, kName);
   internal::CheckRows(kName, "probabilities", probabilities, reduction, where);
   const Variable indices = internal::CheckLabels(kName, "probabilities", probabilities, labels,
                                                  "CategoricalCrossEntropy", where);
-  const WhereScope scope(where);
   const Variable log_p = LogOfClipped(internal::RealLoss(probabilities, where));
   return internal::Reduced(-TakeAlongLast(log_p, indices), reduction);
 }

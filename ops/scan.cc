@@ -89,7 +89,7 @@ using internal::ScanOver;
 using internal::ThrowAt;
 
 Variable SequenceMask(const Variable& lengths, int64_t steps, SourceLocation where) {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "sequence_mask");
   if (lengths.rank() != 1 || IsFloating(lengths.dtype()) || lengths.dtype() == DType::kBool) {
     ThrowAt("sequence_mask",
             absl::StrCat("lengths must be integers [N], not ", std::string(Name(lengths.dtype())),
@@ -102,15 +102,16 @@ Variable SequenceMask(const Variable& lengths, int64_t steps, SourceLocation whe
 }
 
 Variable ClearPadding(const Variable& x, const Tensor& lengths, SourceLocation where) {
+  const WhereScope scope(where, "clear_padding");
   if (!lengths.defined()) return x;
   CheckSteps("clear_padding", x, x, where);
-  const WhereScope scope(where);
   const Tensor checked = CheckLengths("clear_padding", x, lengths, x, where);
   return Where(Widened(SequenceMask(checked, x.dim(1)), x), x, 0);
 }
 
 Scanned Scan(const Variable& x, std::vector<Variable> state, ScanStep step,
              const ScanOptions& options, SourceLocation where) {
+  const WhereScope scope(where, "scan");
   CheckSteps("scan", x, x, where);
   if (state.empty()) ThrowAt("scan", "there is no state", x, where);
   for (size_t i = 0; i < state.size(); ++i) {
@@ -121,7 +122,6 @@ Scanned Scan(const Variable& x, std::vector<Variable> state, ScanStep step,
             x, where);
   }
   const Tensor lengths = CheckLengths("scan", x, options.lengths, x, where);
-  const WhereScope scope(where);
   const auto checked = [&](const Variable& x_t, const States& before) {
     States next = step(x_t, before);
     if (next.size() != before.size()) {
@@ -156,7 +156,7 @@ void CheckGates(std::string_view op, const Variable& gates, const Variable& stat
 }  // namespace
 
 LstmState LstmStep(const Variable& gates, const Variable& c, SourceLocation where) {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "lstm_step");
   CheckGates("lstm_step", gates, c, 4, where);
   const auto [i, f, g, o] = Chunk<4>(gates, -1);
   Variable next = Sigmoid(f) * c + Sigmoid(i) * Tanh(g);
@@ -166,7 +166,7 @@ LstmState LstmStep(const Variable& gates, const Variable& c, SourceLocation wher
 
 Variable GruStep(const Variable& x_gates, const Variable& h_gates, const Variable& h,
                  SourceLocation where) {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "gru_step");
   CheckGates("gru_step", x_gates, h, 3, where);
   CheckGates("gru_step", h_gates, h, 3, where);
   const auto [x_r, x_z, x_n] = Chunk<3>(x_gates, -1);
@@ -177,7 +177,7 @@ Variable GruStep(const Variable& x_gates, const Variable& h_gates, const Variabl
 
 Variable GruStepResetBefore(const Variable& x_gates, const Variable& h, const Variable& weight_hh,
                             SourceLocation where) {
-  const WhereScope scope(where);
+  const WhereScope scope(where, "gru_step_reset_before");
   const auto [x_r, x_z, x_n] = Chunk<3>(x_gates, -1);
   const auto [weight_r, weight_z, weight_n] = Chunk<3>(weight_hh, -1);
   const Variable r = Sigmoid(x_r + MatMul(h, weight_r));

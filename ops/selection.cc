@@ -36,7 +36,7 @@ void CheckLeading(std::string_view op, const Variable& x, const char* name, cons
 }  // namespace
 
 Variable Nonzero(const Variable& x, SourceLocation where) {
-  return internal::Placed({&x, 1}, where, [&]() -> Variable {
+  return internal::Placed("nonzero", {&x, 1}, where, [&]() -> Variable {
     const Tensor flat = FlatNonzero(x.value());
     Tensor indices = Tensor::Empty({flat.size(), x.rank()}, DType::kInt64);
     for (int64_t i = 0; i < flat.size(); ++i) {
@@ -52,7 +52,7 @@ Variable Nonzero(const Variable& x, SourceLocation where) {
 }
 
 Variable BooleanMask(const Variable& x, const Variable& mask, SourceLocation where) {
-  return internal::Placed({&x, 1}, where, [&] {
+  return internal::Placed("boolean_mask", {&x, 1}, where, [&] {
     if (mask.dtype() != DType::kBool) {
       throw Error("boolean_mask",
                   absl::StrCat("the mask is ", std::string(Name(mask.dtype())), ", not bool"));
@@ -66,7 +66,7 @@ Variable BooleanMask(const Variable& x, const Variable& mask, SourceLocation whe
 
 Variable SegmentSum(const Variable& x, const Variable& ids, int64_t num_segments,
                     SourceLocation where) {
-  return internal::Placed({&x, 1}, where, [&] {
+  return internal::Placed("segment_sum", {&x, 1}, where, [&] {
     CheckLeading("segment_sum", x, "ids", ids.shape());
     return ScatterAdd(x, ids, num_segments);
   });

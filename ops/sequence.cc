@@ -304,7 +304,6 @@ template <class O>
 Scanned RecordSequence(const O& op, const Variable& x, const RecurrentParameters& p,
                        const Variable& h0, std::vector<Variable> own, const ScanOptions& options,
                        SourceLocation where) {
-  const WhereScope scope(where);
   const Tensor lengths = CheckLengths(O::kName, x, options.lengths, /*reads=*/p.weight_hh, where);
   std::vector<Variable> inputs = {Transpose(ClearPadding(x, lengths), 0, 1), h0, p.weight_hh,
                                   p.weight_ih, p.bias};
@@ -321,6 +320,7 @@ Scanned RecordSequence(const O& op, const Variable& x, const RecurrentParameters
 
 Scanned LstmSequence(const Variable& x, const RecurrentParameters& parameters,
                      const LstmState& initial, const ScanOptions& options, SourceLocation where) {
+  const WhereScope scope(where, "lstm_sequence");
   CheckSequence<LstmSequenceOp>(4, x, parameters, {&initial.h, &initial.c}, where);
   LstmSequenceOp op;
   op.reverse = options.reverse;
@@ -330,6 +330,7 @@ Scanned LstmSequence(const Variable& x, const RecurrentParameters& parameters,
 Scanned GruSequence(const Variable& x, const RecurrentParameters& parameters,
                     const Variable& bias_hn, const Variable& initial, const ScanOptions& options,
                     SourceLocation where) {
+  const WhereScope scope(where, "gru_sequence");
   CheckSequence<GruSequenceOp>(3, x, parameters, {&initial}, where);
   if (!bias_hn.defined()) {
     GruResetBeforeSequenceOp op;
@@ -350,6 +351,7 @@ Scanned GruSequence(const Variable& x, const RecurrentParameters& parameters,
 Scanned RnnSequence(const Variable& x, const RecurrentParameters& parameters,
                     RnnActivation activation, const Variable& initial, const ScanOptions& options,
                     SourceLocation where) {
+  const WhereScope scope(where, "rnn_sequence");
   CheckSequence<RnnSequenceOp>(1, x, parameters, {&initial}, where);
   RnnSequenceOp op;
   op.reverse = options.reverse;

@@ -56,6 +56,7 @@ struct LogSoftmaxOp : Op<LogSoftmaxOp> {
 
 template <class O>
 Variable ApplyAlong(const Variable& x, int axis, SourceLocation where) {
+  const WhereScope scope(where, O::kName);
   O op;
   try {
     op.axis = NormalizeAxis(axis, x.rank(), O::kName);

@@ -56,6 +56,7 @@ Variable Exchanged(const Variable& x, int axis, SourceLocation where) {
 }  // namespace
 
 Variable ArgSort(const Variable& x, int axis, bool descending, SourceLocation where) {
+  const WhereScope scope(where, "arg_sort");
   axis = internal::AxisAt(axis, x.rank(), "arg_sort", x, where);
   const Variable rows = Exchanged(x, axis, where);
   const Variable order =
@@ -64,11 +65,13 @@ Variable ArgSort(const Variable& x, int axis, bool descending, SourceLocation wh
 }
 
 Variable Sort(const Variable& x, int axis, bool descending, SourceLocation where) {
+  const WhereScope scope(where, "sort");
   axis = internal::AxisAt(axis, x.rank(), "sort", x, where);
   return TopK(x, x.dim(axis), axis, /*largest=*/descending, where).values;
 }
 
 ValuesAndIndices TopK(const Variable& x, int64_t k, int axis, bool largest, SourceLocation where) {
+  const WhereScope scope(where, "top_k");
   axis = internal::AxisAt(axis, x.rank(), "top_k", x, where);
   if (k < 0 || k > x.dim(axis)) {
     internal::ThrowAt(

@@ -33,11 +33,11 @@ void CheckCount(std::string_view op, const Variable& x, const Reduction& reducti
 // Any and All: the largest or smallest of bools.
 Variable Quantified(std::string_view op, bool any, const Variable& x, const Axes& axes,
                     bool keep_dims, SourceLocation where) {
+  const WhereScope scope(where, op);
   const Reduction reduction = MakeReduction(op, x, axes, keep_dims, where);
   if (reduction.Count(x.shape()) == 0) {
     return Tensor::Full(reduction.Result(x.shape()), any ? 0 : 1, DType::kBool);
   }
-  const WhereScope scope(where);
   const Variable holds = x.dtype() == DType::kBool ? x : NotEqual(x, 0);
   return any ? Max(holds, axes, keep_dims) : Min(holds, axes, keep_dims);
 }
@@ -46,19 +46,19 @@ Variable Quantified(std::string_view op, bool any, const Variable& x, const Axes
 
 Variable StdDev(const Variable& x, const Axes& axes, bool keep_dims, double correction,
                 SourceLocation where) {
+  const WhereScope scope(where, "std_dev");
   MakeReduction("std_dev", x, axes, keep_dims, where);
-  const WhereScope scope(where);
   return PowerOrZero(Variance(x, axes, keep_dims, correction), 0.5);
 }
 
 Variable Norm(const Variable& x, double p, const Axes& axes, bool keep_dims, SourceLocation where) {
+  const WhereScope scope(where, "norm");
   const Reduction reduction = MakeReduction("norm", x, axes, keep_dims, where);
   if (!(p > 0)) {
     internal::ThrowAt("norm",
                       absl::StrCat("p must be above 0, not ", p, ", for x ", ToString(x.shape())),
                       x, where);
   }
-  const WhereScope scope(where);
   const Variable real = Real(x, where);
   if (p == 1) return Sum(Abs(real), axes, keep_dims);
   if (p == 2) return PowerOrZero(Sum(Square(real), axes, keep_dims), 0.5);
@@ -70,9 +70,9 @@ Variable Norm(const Variable& x, double p, const Axes& axes, bool keep_dims, Sou
 }
 
 Variable Median(const Variable& x, const Axes& axes, bool keep_dims, SourceLocation where) {
+  const WhereScope scope(where, "median");
   const Reduction reduction = MakeReduction("median", x, axes, keep_dims, where);
   CheckCount("median", x, reduction, where);
-  const WhereScope scope(where);
   const Variable sorted = Sort(internal::WithReducedLast(Real(x, where), reduction, where));
   const int64_t count = sorted.dim(-1), lower = (count - 1) / 2, upper = count / 2;
   Variable middle = Narrow(sorted, -1, lower, 1);
@@ -84,6 +84,7 @@ Variable Median(const Variable& x, const Axes& axes, bool keep_dims, SourceLocat
 
 Variable MeanWhere(const Variable& x, const Variable& mask, const Axes& axes, bool keep_dims,
                    SourceLocation where) {
+  const WhereScope scope(where, "mean_where");
   const Variable inputs[] = {x, mask};
   if (mask.dtype() != DType::kBool) {
     internal::ThrowAt("mean_where",
@@ -97,7 +98,6 @@ Variable MeanWhere(const Variable& x, const Variable& mask, const Axes& axes, bo
   } catch (Error& error) {
     internal::RethrowWithPlace(error, inputs, where);
   }
-  const WhereScope scope(where);
   const Variable real = Real(x, where);
   const Variable chosen = Where(mask, real, 0);
   MakeReduction("mean_where", chosen, axes, keep_dims, where);

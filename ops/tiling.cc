@@ -33,7 +33,7 @@ void CheckTimes(std::string_view op, const Shape& x, int64_t n, int axis) {
 }  // namespace
 
 Variable Repeat(const Variable& x, int64_t n, int axis, SourceLocation where) {
-  return internal::Placed({&x, 1}, where, [&] {
+  return internal::Placed("repeat", {&x, 1}, where, [&] {
     const int normal = NormalizeAxis(axis, x.rank(), "repeat");
     CheckTimes("repeat", x.shape(), n, normal);
     return RepeatBlocks(x, normal + 1, n, normal);
@@ -41,7 +41,7 @@ Variable Repeat(const Variable& x, int64_t n, int axis, SourceLocation where) {
 }
 
 Variable Tile(const Variable& x, absl::Span<const int64_t> times, SourceLocation where) {
-  return internal::Placed({&x, 1}, where, [&] {
+  return internal::Placed("tile", {&x, 1}, where, [&] {
     const int count = static_cast<int>(times.size());
     Shape shape = x.shape();
     while (shape.rank() < count) shape.Insert(0, 1);
@@ -62,7 +62,7 @@ Variable Roll(const Variable& x, int64_t shift, int axis, SourceLocation where) 
 
 Variable Roll(const Variable& x, absl::Span<const int64_t> shifts, absl::Span<const int> axes,
               SourceLocation where) {
-  return internal::Placed({&x, 1}, where, [&] {
+  return internal::Placed("roll", {&x, 1}, where, [&] {
     if (shifts.size() != axes.size()) {
       throw Error("roll", absl::StrCat("shifts {", absl::StrJoin(shifts, ","), "} for the axes {",
                                        absl::StrJoin(axes, ","), "} of ", ToString(x.shape())));
@@ -83,7 +83,7 @@ Variable Roll(const Variable& x, absl::Span<const int64_t> shifts, absl::Span<co
 
 std::vector<Variable> Meshgrid(VariableSpan coordinates, GridIndexing indexing,
                                SourceLocation where) {
-  return internal::Placed(coordinates, where, [&] {
+  return internal::Placed("meshgrid", coordinates, where, [&] {
     Shape shape;
     for (const Variable& x : coordinates) {
       if (x.rank() > 1) {

@@ -160,7 +160,7 @@ std::vector<OpCase> FoldOp::Cases() { return MakeCases(&WindowsShape, &FoldWindo
 }  // namespace
 
 Variable Unfold(const Variable& x, const UnfoldOptions& options, SourceLocation where) {
-  return internal::Placed({&x, 1}, where, [&] {
+  return internal::Placed("unfold", {&x, 1}, where, [&] {
     if (x.rank() != 4) {
       throw Error("unfold", absl::StrCat("x ", ToString(x.shape()), " is not [N, H, W, C]"));
     }
@@ -170,7 +170,7 @@ Variable Unfold(const Variable& x, const UnfoldOptions& options, SourceLocation 
 
 Variable Fold(const Variable& windows, int64_t height, int64_t width, const UnfoldOptions& options,
               SourceLocation where) {
-  return internal::Placed({&windows, 1}, where, [&] {
+  return internal::Placed("fold", {&windows, 1}, where, [&] {
     const Shape& shape = windows.shape();
     if (shape.rank() != 4) {
       throw Error("fold", absl::StrCat("the windows ", ToString(shape), " are not [N, H', W', ",

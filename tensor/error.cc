@@ -9,8 +9,10 @@ Error::Error(std::string_view op, std::string_view message) : op_(op), message_(
   Compose();
 }
 
-void Error::AddPlace(const SourceLocation& where, std::string_view layer_path) {
+void Error::AddPlace(const SourceLocation& where, std::string_view layer_path,
+                     std::string_view functions) {
   place_ = ToString(where);
+  if (!functions.empty()) place_.append(", in ").append(functions);
   if (!layer_path.empty()) place_.append(", reading ").append(layer_path);
   Compose();
 }

@@ -27,8 +27,8 @@ class SourceLocation {
 };
 
 // what() reads "[matmul] inner dimensions differ: [32,1600] x [1024,128] (models/mnist.cc:41,
-// reading cnn/fc1/weight)". Code that knows only the op and the shapes throws without a place; the
-// tape adds the place and the layer path on the way out.
+// in dense, reading cnn/fc1/weight)". Code that knows only the op and the shapes throws without a
+// place; the tape adds the place and the layer path on the way out.
 class Error : public std::exception {
  public:
   Error(std::string_view op, std::string_view message);
@@ -38,8 +38,10 @@ class Error : public std::exception {
   const std::string& message() const { return message_; }
 
   bool has_place() const { return !place_.empty(); }
-  // Adds the source line, and the path of the parameter that the op reads (may be empty).
-  void AddPlace(const SourceLocation& where, std::string_view layer_path);
+  // Adds the source line, the path of the parameter that the op reads, and the functions that the
+  // op is a part of (both may be empty).
+  void AddPlace(const SourceLocation& where, std::string_view layer_path,
+                std::string_view functions = {});
 
  private:
   void Compose();

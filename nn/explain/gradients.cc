@@ -46,9 +46,11 @@ Rule GaussLegendre(int64_t n) {
   return rule;
 }
 
+bool HasEnds(PathRule rule) { return rule == PathRule::kTrapezoid || rule == PathRule::kFitted; }
+
 Rule MakeRule(PathRule rule, int64_t n) {
   if (rule == PathRule::kGaussLegendre) return GaussLegendre(n);
-  const bool trapezoid = rule == PathRule::kTrapezoid;
+  const bool trapezoid = HasEnds(rule);
   const auto pieces = static_cast<double>(trapezoid ? n - 1 : n);
   Rule made;
   for (int64_t i = 0; i < n; ++i) {
@@ -76,6 +78,50 @@ Variable WeightedGradients(const Explained& explained, const std::vector<double>
     total = (total + Reshape(sum, x.shape())).value();
   }
   return total;
+}
+
+// The mean gradient by PathRule::kFitted. A step of length h between slopes (the gradients along
+// the path) g and g' owes the change of F: its parts a and h - a solve a g + (h - a) g' = change,
+// with 0 <= a <= h. What they cannot give, as the slope was beyond both of them in between, the
+// next step owes.
+Variable FittedGradients(const Explained& explained, int64_t count, const Tensor& difference,
+                         absl::FunctionRef<Variable(int64_t start, int64_t n)> points) {
+  const int64_t rows = explained.rows(), features = explained.x().size() / rows;
+  const double h = 1 / static_cast<double>(count - 1);
+  const Tensor direction = difference.Reshape({1, rows, features}).To(DType::kFloat64);
+  Variable total = Tensor::Zeros({rows, features}, DType::kFloat64);
+  std::vector<double> owed(static_cast<size_t>(rows));
+  // Of the points at hand, the last of the batch before first: [points, rows].
+  Tensor gradients;
+  std::vector<double> scores, slopes;
+  for (int64_t start = 0; start < count; start += explained.copies()) {
+    const int64_t n = std::min(explained.copies(), count - start);
+    const auto [new_scores, new_gradients] =
+        explained.ScoresAndGradient(points(start, n).value(), n);
+    Variable wide = Cast(new_gradients.Reshape({n, rows, features}), DType::kFloat64);
+    if (start > 0) wide = Concat({{gradients, wide}}, 0);
+    gradients = wide.value();
+    slopes = Sum(wide * direction, 2).value().ToVector<double>();
+    scores.erase(scores.begin(), scores.end() - (start > 0 ? rows : 0));
+    for (const double score : new_scores.ToVector<double>()) scores.push_back(score);
+
+    std::vector<double> weights(slopes.size());
+    const auto row_count = static_cast<size_t>(rows);
+    for (size_t i = 0; i + row_count < weights.size(); ++i) {
+      const size_t next = i + row_count;
+      double& owes = owed[i % row_count];
+      owes += scores[next] - scores[i];
+      const double jump = slopes[i] - slopes[next];
+      const double part = jump == 0 ? h / 2 : std::clamp((owes - h * slopes[next]) / jump, 0.0, h);
+      owes -= part * slopes[i] + (h - part) * slopes[next];
+      weights[i] += part;
+      weights[next] += h - part;
+    }
+    const Tensor of_points = Tensor::FromVector(weights, {gradients.dim(0), rows, 1});
+    total = (total + Sum(wide * of_points, 0)).value();
+    gradients = gradients.Narrow(0, gradients.dim(0) - 1, 1).Clone();
+  }
+  return Reshape(total, explained.x().shape());
 }
 
 }  // namespace
@@ -125,8 +171,8 @@ Tensor SmoothGrad(Model model, const Tensor& x, const Target& target, Generator&
 Tensor IntegratedGradients(Model model, const Tensor& x, const Target& target,
                            const IntegratedGradientsOptions& options, SourceLocation where) {
   CheckFloating("integrated_gradients", x, where);
-  CheckAtLeast("integrated_gradients", "steps", options.steps,
-               options.rule == PathRule::kTrapezoid ? 2 : 1, where);
+  CheckAtLeast("integrated_gradients", "steps", options.steps, HasEnds(options.rule) ? 2 : 1,
+               where);
   const Explained explained("integrated_gradients", model, x, target, options.baseline,
                             options.batch_size, where);
   const NoGradGuard no_grad;
@@ -143,8 +189,28 @@ Tensor IntegratedGradients(Model model, const Tensor& x, const Target& target,
                          shape);
     return Reshape(points.To(x.dtype()) * difference + explained.baseline(), batch);
   };
-  const Variable mean = WeightedGradients(explained, rule.weights, on_path);
+  const Variable mean = options.rule == PathRule::kFitted
+                            ? FittedGradients(explained, options.steps, difference.value(), on_path)
+                            : WeightedGradients(explained, rule.weights, on_path);
   return Cast(mean * Cast(difference, DType::kFloat64), x.dtype()).value();
+}
+
+Tensor CompletenessGap(Model model, const Tensor& x, const Tensor& attributions,
+                       const Target& target, const Tensor& baseline, SourceLocation where) {
+  const Explained explained("completeness_gap", model, x, target, baseline, 1, where);
+  if (!attributions.defined() || attributions.shape() != x.shape()) {
+    internal::Fail(
+        "completeness_gap",
+        absl::StrCat("the attributions are ",
+                     attributions.defined() ? ToString(attributions.shape()) : "undefined",
+                     ", not ", ToString(x.shape())),
+        where);
+  }
+  const std::vector<double> of_x = explained.OfX(), of_baseline = explained.OfBaseline();
+  const Variable flat = Variable(attributions.Reshape({explained.rows(), -1}).To(DType::kFloat64));
+  std::vector<double> gaps = Sum(flat, 1).value().ToVector<double>();
+  for (size_t i = 0; i < gaps.size(); ++i) gaps[i] = of_x[i] - of_baseline[i] - gaps[i];
+  return Tensor::FromVector(gaps);
 }
 
 }  // namespace wengert::explain

@@ -30,22 +30,33 @@ Tensor SmoothGrad(Model model, const Tensor& x, const Target& target, Generator&
                   const SmoothGradOptions& options = {},
                   SourceLocation where = SourceLocation::current());
 
-// Where the path from the baseline to x is looked at, and with what weights.
-enum class PathRule { kMidpoint, kTrapezoid, kGaussLegendre };
+// Where the path from the baseline to x is looked at, and with what weights. kFitted: the points of
+// the trapezoid rule, but each step from one to the next divides its length between its two ends so
+// that the gradients there give the change of F, which is known at no cost. That is exact where the
+// gradient jumps once in a step, wherever that is.
+enum class PathRule { kFitted, kMidpoint, kTrapezoid, kGaussLegendre };
 struct IntegratedGradientsOptions {
   Tensor baseline;     // expands to x; undefined: zeros
-  int64_t steps = 50;  // points on the path; kTrapezoid, which has both ends: 2 or more
-  PathRule rule = PathRule::kMidpoint;
+  int64_t steps = 50;  // points on the path; of kFitted and kTrapezoid, with both ends: 2 or more
+  PathRule rule = PathRule::kFitted;
   int64_t batch_size = 64;  // about how many rows are in a forward pass
 };
 // (x - baseline) times the mean of dF/dx on the straight path between them (Sundararajan et al.
 // 2017, "Axiomatic Attribution for Deep Networks"). The attributions of a row add up to F(x) -
-// F(baseline), but for the error of the rule. Of smooth models kGaussLegendre needs few steps;
-// where the gradient jumps (relu, max-pooling) the error of every rule falls no faster than 1 /
-// steps.
+// F(baseline), but for the error of the rule. Of smooth models kGaussLegendre needs few steps.
+// Where the gradient jumps (relu, max-pooling) the error of rules with fixed weights falls no
+// faster than 1 / steps, whichever they are; kFitted then is off by rounding, unless the steps are
+// so few that none makes up for what those before it could not give.
 Tensor IntegratedGradients(Model model, const Tensor& x, const Target& target = {},
                            const IntegratedGradientsOptions& options = {},
                            SourceLocation where = SourceLocation::current());
+
+// What a rule has missed: of each row, F(x) - F(baseline) less the sum of its attributions, float64
+// [N]. Large next to F(x) - F(baseline): more steps are needed. Throws Error unless the
+// attributions have x's shape.
+Tensor CompletenessGap(Model model, const Tensor& x, const Tensor& attributions,
+                       const Target& target = {}, const Tensor& baseline = {},
+                       SourceLocation where = SourceLocation::current());
 
 }  // namespace wengert::explain
 

@@ -103,10 +103,13 @@ Variable Explained::Scores(const Variable& inputs, int64_t copies) const {
   return Select(inputs, classes);
 }
 
-Variable Explained::Gradient(const Tensor& inputs, int64_t copies) const {
+std::pair<Tensor, Tensor> Explained::ScoresAndGradient(const Tensor& inputs, int64_t copies) const {
   const NoGradGuard with_grad(/*no_grad=*/false);
   const Variable leaf = DifferentiableLeaf(inputs);
-  return Grad(Sum(Scores(leaf, copies)), leaf);
+  const Variable scores = Scores(leaf, copies);
+  const Variable gradient = Grad(Sum(scores), leaf);
+  Evaluate({{scores, gradient}});
+  return {scores.value(), gradient.value()};
 }
 
 std::vector<double> Explained::ToDoubles(const Variable& scores) {

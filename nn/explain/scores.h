@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -33,8 +34,11 @@ class Explained {
 
   // The scores of `copies` copies of x, one after the other: [copies * N].
   Variable Scores(const Variable& inputs, int64_t copies = 1) const;
-  // What the gradient of the sum of these scores is at `inputs`: [copies * N, ...].
-  Variable Gradient(const Tensor& inputs, int64_t copies = 1) const;
+  // These scores and the gradient of their sum, [copies * N, ...], computed.
+  std::pair<Tensor, Tensor> ScoresAndGradient(const Tensor& inputs, int64_t copies) const;
+  Tensor Gradient(const Tensor& inputs, int64_t copies = 1) const {
+    return ScoresAndGradient(inputs, copies).second;
+  }
   // F(x), F(baseline): one per row.
   std::vector<double> OfX() const { return ToDoubles(Scores(x_)); }
   std::vector<double> OfBaseline() const { return ToDoubles(Scores(baseline_)); }

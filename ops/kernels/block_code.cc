@@ -27,8 +27,8 @@ BlockCode GetBlockCode(absl::Span<const CodeStep> steps, absl::Span<const CodeVa
   const bool avx512 = targets & HWY_AVX3;
   std::string key(1, static_cast<char>(avx512));
   for (const CodeStep& step : steps) {
-    for (const int part :
-         {static_cast<int>(step.row), int{step.in[0]}, int{step.in[1]}, int{step.out}}) {
+    for (const int part : {static_cast<int>(step.row), int{step.in[0]}, int{step.in[1]},
+                           int{step.in[2]}, int{step.out}}) {
       key.push_back(static_cast<char>(part));
     }
   }

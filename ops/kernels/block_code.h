@@ -16,7 +16,7 @@ namespace wengert {
 // Values are numbered. Each is given by an operand or computed by one step.
 struct CodeStep {
   Row row;
-  uint8_t in[2];  // a unary row reads in[0]
+  uint8_t in[3];  // a unary row reads in[0], a binary one in[1] too
   uint8_t out;
 };
 enum class CodeValue : uint8_t {

@@ -30,6 +30,7 @@ inline constexpr int kArity[kNumRows] = {
 #undef UNARY_WITH_NUMBERS
 #undef COMPARISON
     3,
+    3,
 };
 
 // What some instructions take besides their row's operands.
@@ -46,6 +47,7 @@ inline std::optional<Constant> ConstantOf(Row row) {
     case Row::kDiv:
     case Row::kSquare:
     case Row::kSqrt:
+    case Row::kMulAdd:
       return kNoConstant;
     case Row::kNeg:
     case Row::kAbs:
@@ -339,6 +341,11 @@ class Generator : public Xbyak::CodeGenerator {
         vsubps(t, in[2], b);
         vmulps(t, b, t);
         return vmulps(to, a, t);
+      case Row::kMulAdd:  // of the form that leaves its result where c, a or b is
+        if (to.getIdx() == a.getIdx()) return vfmadd213ps(to, b, in[2]);
+        if (to.getIdx() == b.getIdx()) return vfmadd213ps(to, a, in[2]);
+        if (to.getIdx() != in[2].getIdx()) vmovaps(to, in[2]);
+        return vfmadd231ps(to, a, b);
       default:
         return Arithmetic(row, to, a, b);
     }

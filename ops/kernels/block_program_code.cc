@@ -1,6 +1,7 @@
 // Which instructions of a program become machine code.
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "ops/kernels/block_program.h"
@@ -17,9 +18,9 @@ class BlockProgram::CodeRunBuilder {
     if (i.action == Action::kStore) return AddStore(i);
     if (i.action != Action::kWhole && i.action != Action::kByRows) return false;
     if (i.dtype != DType::kFloat32 || !HasCode(i.row)) return false;
-    if (slots_.size() + 3 > kMaxCodeValues || OverwritesStored(i.out)) return false;
+    if (slots_.size() + 4 > kMaxCodeValues || OverwritesStored(i.out)) return false;
     CodeStep step = {.row = i.row, .in = {}, .out = 0};
-    for (size_t k = 0; k < 2; ++k) step.in[k] = NumberOf(i.in[k]);
+    for (size_t k = 0; k < std::size(step.in); ++k) step.in[k] = NumberOf(i.in[k]);
     step.out = NumberOf(i.out);
     values_[step.out] = CodeValue::kLocal;
     steps_.push_back(step);

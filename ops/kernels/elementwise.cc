@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <numbers>
+#include <utility>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/kernels/elementwise.cc"
@@ -190,6 +191,50 @@ void ComparisonBlock(const void* const* in, void* out, int64_t n, const double*)
   }
 }
 
+// a b + c with one rounding, as std::fma, which computes it where a target has no instruction: the
+// bits are the same for all targets.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V FusedMulAdd(D d, V a, V b, V c) {
+#if HWY_NATIVE_FMA
+  static_cast<void>(d);
+  return hn::MulAdd(a, b, c);
+#else
+  HWY_ALIGN hn::TFromD<D> of_a[hn::MaxLanes(d)], of_b[hn::MaxLanes(d)], of_c[hn::MaxLanes(d)];
+  hn::Store(a, d, of_a);
+  hn::Store(b, d, of_b);
+  hn::Store(c, d, of_c);
+  for (size_t i = 0; i < hn::Lanes(d); ++i) of_c[i] = std::fma(of_a[i], of_b[i], of_c[i]);
+  return hn::Load(d, of_c);
+#endif
+}
+
+// Bit i of kScalars: operand i is one element for all.
+template <class T, unsigned kScalars>
+void MulAddBlock(const void* const* in, void* out, int64_t n, const double*) {
+  const T* const x[] = {static_cast<const T*>(in[0]), static_cast<const T*>(in[1]),
+                        static_cast<const T*>(in[2])};
+  T* y = static_cast<T*>(out);
+  const T first[] = {*x[0], *x[1], *x[2]};
+  if constexpr (std::is_floating_point_v<T>) {
+    const hn::ScalableTag<T> d;
+    const auto a = hn::Set(d, first[0]), b = hn::Set(d, first[1]), c = hn::Set(d, first[2]);
+    const auto at = [&](int64_t i) HWY_ATTR {
+      return FusedMulAdd(d, kScalars & 1 ? a : hn::LoadU(d, x[0] + i),
+                         kScalars & 2 ? b : hn::LoadU(d, x[1] + i),
+                         kScalars & 4 ? c : hn::LoadU(d, x[2] + i));
+    };
+    const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+    int64_t i = 0;
+    for (; i + lanes <= n; i += lanes) hn::StoreU(at(i), d, y + i);
+    if (i < n) StorePart(d, at(i), y + i, n - i);
+  } else {
+    const auto of = [&](unsigned operand, int64_t i) {
+      return kScalars >> operand & 1 ? first[operand] : x[operand][i];
+    };
+    for (int64_t i = 0; i < n; ++i) y[i] = Add(Mul(of(0, i), of(1, i)), of(2, i));
+  }
+}
+
 template <class T, bool kScalarA, bool kScalarB>
 void WhereBlock(const void* const* in, void* out, int64_t n, const double*) {
   const uint8_t* condition = static_cast<const uint8_t*>(in[0]);
@@ -241,6 +286,11 @@ void AddComparison(BlockKernelTable& table, Row row, DType dtype = DTypeOf<T>())
   kernels[1] = &ComparisonBlock<F, T, true, false>;
   kernels[2] = &ComparisonBlock<F, T, false, true>;
 }
+template <class T, unsigned... kScalars>
+void AddMulAdd(BlockKernelTable& table, std::integer_sequence<unsigned, kScalars...>) {
+  auto& kernels = table.kernels[static_cast<int>(Row::kMulAdd)][static_cast<int>(DTypeOf<T>())];
+  ((kernels[kScalars] = &MulAddBlock<T, kScalars>), ...);
+}
 template <class T>
 void AddWhere(BlockKernelTable& table, DType dtype = DTypeOf<T>()) {
   auto& kernels = table.kernels[static_cast<int>(Row::kWhere)][static_cast<int>(dtype)];
@@ -272,6 +322,12 @@ void FillTable(BlockKernelTable& t) {
 #undef UNARY_WITH_NUMBERS
 #undef BINARY
 #undef COMPARISON
+  constexpr std::make_integer_sequence<unsigned, 7> not_all = {};
+  AddMulAdd<uint8_t>(t, not_all);
+  AddMulAdd<int32_t>(t, not_all);
+  AddMulAdd<int64_t>(t, not_all);
+  AddMulAdd<float>(t, not_all);
+  AddMulAdd<double>(t, not_all);
   AddWhere<uint8_t>(t, DType::kBool);
   AddWhere<uint8_t>(t);
   AddWhere<int32_t>(t);

@@ -18,7 +18,8 @@ enum class Row : int {
 #undef UNARY_WITH_NUMBERS
 #undef BINARY
 #undef COMPARISON
-  kWhere,  // in[0]: bool, then two values
+  kMulAdd,  // in[0] in[1] + in[2], rounded once
+  kWhere,   // in[0]: bool, then two values
 };
 inline constexpr int kNumRows = static_cast<int>(Row::kWhere) + 1;
 
@@ -31,7 +32,7 @@ using BlockKernel = void (*)(const void* const* in, void* out, int64_t n, const 
 // and 1 are the two values). Null where a row has no kernel for the dtype (see the rows' types) or
 // all operands are scalars.
 struct BlockKernelTable {
-  BlockKernel kernels[kNumRows][kNumDTypes][4] = {};
+  BlockKernel kernels[kNumRows][kNumDTypes][8] = {};
 };
 const BlockKernelTable& MakeBlockKernelTable();  // for this processor
 

@@ -49,7 +49,7 @@ template <int arity>
 void RunElementwise(Row row, const ElementwiseAttributes& attributes, TensorSpan in, Tensor& out) {
   const int64_t size = out.size();
   if (size == 0) return;
-  constexpr bool where = arity == 3;
+  const bool where = row == Row::kWhere;
   const DType dtype = ComputeType(row, in.size() ? &in[0] : nullptr, out.dtype());
   // Dense operands and numbers, not large: one call of the kernel.
   const void* data[3];

@@ -81,7 +81,7 @@ TEST(ErrorTest, TheLayerPathIsThatOfTheParameter) {
   Parameters(model, "cnn");
   const std::string inside = ThrownMessage([&] { model.fc1(Ones({5, 4})); });
   EXPECT_EQ(inside, "[matmul] inner dimensions differ: [5,4] x [3,2] (" + Here(__LINE__ - 1) +
-                        ", reading cnn/fc1/weight)");
+                        ", in dense, reading cnn/fc1/weight)");
   const Variable w = model.fc1.weight;
   const std::string through = ThrownMessage([&] { Ones({7, 7}) - Transpose(w * 2); });
   EXPECT_TRUE(Has(through, ", reading cnn/fc1/weight)")) << through;

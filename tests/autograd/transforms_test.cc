@@ -185,8 +185,8 @@ TEST(TransformsTest, ADirectionOfAnotherShapeIsAnError) {
       ADD_FAILURE();
     } catch (const Error& error) {
       EXPECT_EQ(error.op(), hvp ? "hvp" : "jvp");
-      EXPECT_EQ(error.message(),
-                hvp ? "direction 0 is [2], but its input is [3]" : "0 directions for 1 inputs");
+      EXPECT_EQ(error.message(), hvp ? "direction 0 is float64[2], but its input is float64[3]"
+                                     : "0 directions for 1 inputs");
     }
   }
 }

@@ -19,9 +19,12 @@ const std::vector<Misuse>& Rows() {
       OP_MISUSE("Atan2OfShapes", Atan2(Reals({2}), Reals({3})), "[atan2]", "[2]", "[3]"),
       OP_MISUSE("MaximumOfShapes", Maximum(Reals({5, 1, 2}), Reals({5, 4, 3})),  //
                 "[maximum]", "[5,1,2]", "[5,4,3]"),
-      OP_MISUSE("LerpOfShapes", Lerp(Reals({2}), Reals({3}), 0.5), "[lerp]", "[3]", "[2]"),
+      OP_MISUSE("MulAddOfShapes", MulAdd(Reals({2}), Reals({2}), Reals({3})), "[mul_add]", "[2]",
+                "[3]"),
+      OP_MISUSE("MulAddOfNumbers", MulAdd(1, 2, 3), "[mul_add]", "numbers"),
+      OP_MISUSE("LerpOfShapes", Lerp(Reals({2}), Reals({3}), 0.5), "[sub]", "[3]", "[2]"),
       OP_MISUSE("LerpWithWeightsOfAnotherShape", Lerp(Reals({2}), Reals({2}), Reals({3})),  //
-                "[lerp]", "[3]", "[2]"),
+                "[mul]", "[3]", "[2]"),
       OP_MISUSE("EqualOfShapes", Equal(Reals({2, 2}), Reals({3})), "[equal]", "[2,2]", "[3]"),
       OP_MISUSE("LessOfShapes", Reals({2, 2}) < Reals({3}), "[less]", "[2,2]", "[3]"),
       OP_MISUSE("LogicalAndOfShapes", LogicalAnd(Bools({2}), Bools({3})),  //

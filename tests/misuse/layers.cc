@@ -15,13 +15,13 @@ const std::vector<Misuse>& LayerRows() {
   static const auto& rows = *new std::vector<Misuse>{
       OP_MISUSE("DenseOfFeatures", Hidden()(Reals({2, 5})), "[matmul]", "[2,5]", "[4,3]"),
       OP_MISUSE("DenseOfOneExample", Hidden()(Reals({4})), "[matmul]", "rank 2", "[4]", "[4,3]"),
-      MISUSE("DenseOfNothing", Hidden()(Variable()), "undefined Variable"),
       MISUSE("DenseOfFeaturesNamesTheWeight", Hidden()(Reals({2, 5})),
-             "layers.cc:", "reading network/hidden/weight)"),
+             "layers.cc:", "in dense, reading network/hidden/weight)"),
       MISUSE("DenseInAModelNamesTheWeight",
              Named("net", nn::Sequential(nn::Flatten(), nn::Dense({.in = 9, .out = 2}, Rng())))(
                  Reals({2, 2, 2})),
-             "[matmul]", "[2,4]", "[9,2]", "layers.cc:", "reading net/1/weight)"),
+             "[matmul]", "[2,4]", "[9,2]",
+             "layers.cc:", "in sequential > dense, reading net/1/weight)"),
       MISUSE("ConvOfChannelsNamesTheWeight", Conv()(Reals({2, 8, 8, 1})),  //
              "[conv2d]", "[2,8,8,1]", "[3,3,3,4]", "layers.cc:", "reading net/conv/weight)"),
       OP_MISUSE("ConvOfOneImage", Conv()(Reals({8, 8, 3})), "[conv2d]", "[8,8,3]"),

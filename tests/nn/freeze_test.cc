@@ -133,11 +133,14 @@ TEST_F(FreezeTest, KeepsNamesAndCanBeSetAndLoaded) {
 TEST_F(FreezeTest, AnOptimizerOfBeforeIsToldToLeaveThemOut) {
   Adam adam(Parameters(net_));
   Freeze(net_.backbone);
+  const std::string line = std::to_string(__LINE__ + 2);
   const std::string text =
       ThrownMessage([&] { ValueAndGrad([&] { return Sum(net_(x_)); }, adam.parameters()); });
-  EXPECT_EQ(text,
-            "[grad] parameter 0, float32[3,4] backbone/weight, is not trained: frozen, or a "
-            "layer's state. Parameters(model) leaves such parameters out");
+  EXPECT_EQ(
+      text,
+      "[grad] parameter 0, float32[3,4] backbone/weight, is not trained: frozen, or a "
+      "layer's state. Parameters(model) leaves such parameters out (tests/nn/freeze_test.cc:" +
+          line + ")");
 }
 
 TEST_F(FreezeTest, AFrozenBatchNormInfers) {

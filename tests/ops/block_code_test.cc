@@ -58,7 +58,7 @@ Steps RandomSteps(RandomIntegers& random, int given, int steps) {
     const size_t other = static_cast<size_t>(random.Int(0, static_cast<int64_t>(out) - 1));
     bool wanted = run.values[other] == CodeValue::kStored || run.values[other] == CodeValue::kOne;
     for (size_t later = i + 1; later < run.steps.size(); ++later) {
-      wanted |= run.steps[later].in[0] == other || run.steps[later].in[1] == other;
+      for (const size_t in : run.steps[later].in) wanted |= in == other;
     }
     const bool taken = std::count(run.memory.begin(), run.memory.end(), run.memory[other]) > 1;
     if (!wanted && !taken) run.memory[out] = run.memory[other];
@@ -80,7 +80,7 @@ std::vector<std::vector<float>> Expected(const Steps& run, std::vector<std::vect
     const std::vector<float>& a = values[step.in[0]];
     const std::vector<float>& b = values[step.in[1]];
     std::vector<float> y(count + kRoom);
-    const void* const in[] = {a.data(), b.data()};
+    const void* const in[] = {a.data(), b.data(), values[step.in[2]].data()};
     const double numbers[2] = {};
     GetBlockKernel(step.row, DType::kFloat32, 0)(in, y.data(), count, numbers);
     values.push_back(y);
@@ -150,10 +150,11 @@ TEST_F(BlockCodeTest, EachRowIsItsKernel) {
     for (const Row row : RowsWithCode()) {
       SCOPED_TRACE(static_cast<int>(row));
       for (const CodeValue second : {CodeValue::kGiven, CodeValue::kOne}) {
-        const Steps run = {.steps = {{.row = row, .in = {0, 1}, .out = 2}},
-                           .values = {CodeValue::kGiven, second, CodeValue::kStored},
-                           .memory = {0, 1, 2},
-                           .arrays = 3};
+        const Steps run = {
+            .steps = {{.row = row, .in = {0, 1, 2}, .out = 3}},
+            .values = {CodeValue::kGiven, second, CodeValue::kGiven, CodeValue::kStored},
+            .memory = {0, 1, 2, 3},
+            .arrays = 4};
         for (const int64_t count : {1, 7, 16, 17, 63, 64, 1000}) {
           ExpectAsKernels(run, count, random);
         }
@@ -193,6 +194,7 @@ TEST_F(BlockCodeTest, TheSameStepsAreTheSameCode) {
 
 // Functions have no code, nor has what other processors compute.
 TEST_F(BlockCodeTest, OnlySimpleRowsHaveCode) {
+  EXPECT_EQ(HasCode(Row::kMulAdd), HasCode(Row::kAdd));
   EXPECT_FALSE(HasCode(Row::kTanh));
   EXPECT_FALSE(HasCode(Row::kGeneralPow));
   EXPECT_FALSE(HasCode(Row::kLess));

@@ -151,6 +151,59 @@ TEST_P(ElementwiseTest, WhereChoosesElementByElement) {
 }
 
 // With values that round.
+// As C's fma, in whole vectors and in parts of one, with each set of numbers.
+template <class T>
+void ExpectRoundsOnce() {
+  KernelSettings settings;
+  ForEachTarget([] {
+    Random random(5);
+    const auto reals = [&](int64_t n) {
+      std::vector<T> values(static_cast<size_t>(n));
+      for (T& value : values) value = static_cast<T>(random.Int(-30000, 30000)) / T{7};
+      return values;
+    };
+    const T p = T{1} / T{3}, q = T{-10} / T{7};
+    int64_t differ = 0;  // from two roundings
+    for (const int64_t n : {1, 3, 16, 37, 5000}) {
+      const std::vector<T> a = reals(n), b = reals(n), c = reals(n);
+      const Variable x = Tensor::FromVector(a), y = Tensor::FromVector(b),
+                     z = Tensor::FromVector(c);
+      const auto expect = [&](const Variable& result, auto of) {
+        const std::vector<T> found = result.value().template ToVector<T>();
+        for (size_t i = 0; i < found.size(); ++i) ASSERT_EQ(found[i], of(i)) << i << " of " << n;
+      };
+      expect(MulAdd(x, y, z), [&](size_t i) { return std::fma(a[i], b[i], c[i]); });
+      expect(MulAdd(p, y, z), [&](size_t i) { return std::fma(p, b[i], c[i]); });
+      expect(MulAdd(x, p, z), [&](size_t i) { return std::fma(a[i], p, c[i]); });
+      expect(MulAdd(x, y, p), [&](size_t i) { return std::fma(a[i], b[i], p); });
+      expect(MulAdd(p, q, z), [&](size_t i) { return std::fma(p, q, c[i]); });
+      expect(MulAdd(p, y, q), [&](size_t i) { return std::fma(p, b[i], q); });
+      expect(MulAdd(x, p, q), [&](size_t i) { return std::fma(a[i], p, q); });
+      for (size_t i = 0; i < a.size(); ++i) {
+        const T product = a[i] * b[i];
+        differ += product + c[i] != std::fma(a[i], b[i], c[i]);
+      }
+    }
+    EXPECT_GT(differ, 100);
+  });
+}
+
+TEST(MulAddTest, RoundsOnce) {
+  ExpectRoundsOnce<float>();
+  ExpectRoundsOnce<double>();
+}
+
+TEST(MulAddTest, OfIntegersAndMixedTypes) {
+  const Variable a = Tensor::FromVector(std::vector<int32_t>{3, -4}),
+                 b = Tensor::FromVector(std::vector<int32_t>{5, 6}),
+                 half = Tensor::FromVector(std::vector<double>{0.5, 0.25});
+  EXPECT_EQ(MulAdd(a, b, 1).value().ToVector<int32_t>(), (std::vector<int32_t>{16, -23}));
+  EXPECT_EQ(MulAdd(a, b, 0.5).dtype(), DType::kFloat32);
+  EXPECT_EQ(MulAdd(a, half, b).value().ToVector<double>(), (std::vector<double>{6.5, 5}));
+  EXPECT_EQ(MulAdd(Tensor::Ones({2}, DType::kBool), 2, 3).value().ToVector<int64_t>(),
+            (std::vector<int64_t>{5, 5}));
+}
+
 TEST(ElementwiseThreadsTest, TheSameBitsForAnyNumberOfThreads) {
   KernelSettings settings;
   Generator generator(4);

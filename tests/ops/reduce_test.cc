@@ -14,6 +14,7 @@
 #include "gtest/gtest.h"
 #include "ops/ops.h"
 #include "tensor/parallel.h"
+#include "tests/ops/kernel_test.h"
 #include "tests/tensor/thrown_message.h"
 
 namespace wengert {
@@ -242,6 +243,53 @@ TEST(ExtremeTest, TiesGoToTheFirstAndNanWins) {
                   .ToVector<int64_t>(),
               ElementsAre(1));
   EXPECT_EQ(Max(Tensor::FromVector(std::vector<uint8_t>{3, 250, 7})).item<uint8_t>(), 250);
+}
+
+// Over all axes but the last: columns that fill vectors and others, of more rows than a task has,
+// with ties, NaN and signed zeros, on each SIMD target.
+TEST(ExtremeTest, OfColumnsAsOneByOne) {
+  const KernelSettings settings;
+  std::mt19937 engine(1);
+  for (const DType dtype : {DType::kFloat32, DType::kFloat64, DType::kInt32}) {
+    for (const Shape& shape : {Shape{3, 5, 1},
+                               {2, 7, 3},
+                               {2, 5, 16},
+                               {3, 4, 17},
+                               {2, 9, 70},
+                               {1, 3000, 33},
+                               {2, 40, 2000}}) {
+      std::vector<double> values(NumElements(shape));
+      for (double& value : values) {
+        value = static_cast<double>(engine() % 7) - 3;
+        if (IsFloating(dtype) && engine() % 200 == 0) value = kNan;
+        if (value == 0 && engine() % 2) value = -0.0;
+      }
+      const Tensor x = Tensor::FromVector(values, shape).To(dtype);
+      const int64_t n = shape[1], inner = shape[2];
+      ForEachTarget([&] {
+        for (const bool largest : {true, false}) {
+          const Tensor found = (largest ? Max(x, 1) : Min(x, 1)).value(),
+                       places = (largest ? ArgMax(x, 1) : ArgMin(x, 1)).value();
+          const std::vector<int64_t> rows = places.ToVector<int64_t>();
+          const std::vector<double> best_values = found.To(DType::kFloat64).ToVector<double>();
+          for (int64_t i = 0; i < found.size(); ++i) {
+            const double* const column = &values[i / inner * n * inner + i % inner];
+            int64_t best = 0;
+            for (int64_t r = 1; r < n; ++r) {
+              const double a = column[r * inner], b = column[best * inner];
+              if (!std::isnan(b) && (std::isnan(a) || (largest ? a > b : a < b))) best = r;
+            }
+            ASSERT_EQ(rows[i], best) << ToString(shape) << " " << i;
+            const double value = best_values[i];
+            ASSERT_TRUE(value == column[best * inner] || std::isnan(column[best * inner]));
+            if (IsFloating(dtype)) {
+              ASSERT_EQ(std::signbit(value), std::signbit(column[best * inner]));
+            }
+          }
+        }
+      });
+    }
+  }
 }
 
 TEST(ExtremeTest, GradientGoesToTheFirstOfEquals) {

@@ -34,6 +34,13 @@ std::vector<Wanted> ConstantPartner(Random& random, const ValueInfo& x) {
   return {wanted};
 }
 
+std::vector<Wanted> TwoPartners(Random& random, const ValueInfo& x) {
+  std::vector<Wanted> wanted = Partner(random, x);
+  wanted.push_back(wanted[0]);
+  wanted[1].shape = random.Percent(30) ? Shape() : x.shape;
+  return wanted;
+}
+
 // A condition and what is chosen where it is false.
 std::vector<Wanted> ConditionAndPartner(Random& random, const ValueInfo& x) {
   return {{.shape = PartnerShape(random, x.shape), .dtype = DType::kBool, .low = 0, .high = 1},
@@ -86,6 +93,10 @@ const OpKind kKinds[] = {
     {"add", 6, kSmooth, IsReal, Partner, WENGERT_RECORDS(x[0] + x[1])},
     {"sub", 4, kSmooth, IsReal, Partner, WENGERT_RECORDS(x[1] - x[0])},
     {"mul", 6, kSmooth, IsReal, Partner, WENGERT_RECORDS(x[0] * x[1])},
+    {"mul_add", 4, kSmooth, IsReal, TwoPartners, WENGERT_RECORDS(MulAdd(x[0], x[1], x[2]))},
+    {"add product", 2, kSmooth, IsReal, TwoPartners, WENGERT_RECORDS(MulAdd(x[1], x[2], x[0]))},
+    {"scale and shift", 1, kSmooth, IsReal, nullptr, WENGERT_RECORDS(MulAdd(x[0], 0.75, 0.25))},
+    {"scale and add", 2, kSmooth, IsReal, Partner, WENGERT_RECORDS(MulAdd(0.75, x[1], x[0]))},
     {"div", 3, kSmooth, IsReal, Partner, WENGERT_RECORDS(x[0] / (Square(x[1]) + 1))},
     {"divided by", 2, kSmooth, IsReal, Partner, WENGERT_RECORDS(x[1] / (Square(x[0]) + 1))},
     {"power", 1, kSmooth, IsReal, Partner, WENGERT_RECORDS(Pow(Square(x[0]) + 0.5, Tanh(x[1])))},
@@ -117,6 +128,8 @@ const OpKind kKinds[] = {
     {"count", 1, kSmooth, IsBool, Partner, WENGERT_RECORDS(x[0] + x[1])},
     {"add integers", 2, kSmooth, IsSigned, Partner, WENGERT_RECORDS(x[0] + x[1])},
     {"multiply integers", 1, kSmooth, IsSigned, Partner, WENGERT_RECORDS(x[0] * x[1] - 1)},
+    {"mul_add integers", 1, kSmooth, IsSigned, TwoPartners,
+     WENGERT_RECORDS(MulAdd(x[0], x[1], x[2]))},
     {"largest integer", 1, kSmooth, IsSigned, Partner, WENGERT_RECORDS(Maximum(x[0], x[1]))},
     {"abs of integers", 1, kSmooth, IsSigned, nullptr, WENGERT_RECORDS(Abs(x[0]) * 2)},
     {"exp of integers", 1, kSmooth, IsSigned, nullptr, WENGERT_RECORDS(Exp(-Abs(x[0])))},
