@@ -26,7 +26,7 @@ absl::StatusOr<int> Run() {
     return absl::InvalidArgumentError(absl::StrCat("unknown recipe \"", recipe, "\"; known: fast"));
   }
   const std::string label = absl::StrCat("model=", model->recipe.model);
-  return TrainAndTest(*std::move(model), generator, label,
+  return TrainAndTest(*model, generator, label,
                       [](const Tensor& images) { return images; });
 }
 
