@@ -1,8 +1,9 @@
-// Trains a model on MNIST and tests it.
+// Trains a model on MNIST and tests it, or reads a digit with a trained one.
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "models/command_line.h"
 #include "models/mnist_models.h"
+#include "models/mnist_predict.h"
 #include "models/mnist_training.h"
 
 ABSL_FLAG(std::string, model, "cnn32_64_d128",
@@ -19,6 +20,8 @@ absl::StatusOr<int> Run() {
   absl::StatusOr<Model> model =
       MakeModel(absl::GetFlag(FLAGS_model), absl::GetFlag(FLAGS_activation), generator);
   if (!model.ok()) return model.status();
+  if (FlagGiven("predict")) return Predict(*model);
+  if (FlagGiven("explain")) return absl::InvalidArgumentError("--explain needs --predict");
   const std::string recipe = absl::GetFlag(FLAGS_recipe);
   if (recipe == "fast") {
     model->recipe = FastRecipe(model->recipe.model);
@@ -34,6 +37,7 @@ absl::StatusOr<int> Run() {
 }  // namespace wengert::mnist
 
 int main(int argc, char** argv) {
-  return wengert::RunMain(argc, argv, "mnist", "trains a model on MNIST and tests it",
+  return wengert::RunMain(argc, argv, "mnist",
+                          "trains a model on MNIST and tests it, or reads a digit with it",
                           &wengert::mnist::Run);
 }

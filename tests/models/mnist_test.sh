@@ -58,6 +58,33 @@ further=$("$mnist" "${short[@]}" --load="$weights" --save="$weights")
 loaded=$("$mnist" "${test_only[@]}" --load="$weights")
 [[ $(result "$loaded") == "$(result "$further")" ]] || fail "--load gives $loaded, not $further"
 
+# ---- Digits in pictures: small and light on dark, large and dark on light. ----
+read -ra labels <<<"$("${PICTURES:-tests/models/digit_pictures}" "$scratch")"
+for kind in "" _large; do
+  right=0
+  for i in {0..9}; do
+    answer=$("$mnist" --model=mlp --quiet --load="$weights" --predict="$scratch/$i$kind.png")
+    [[ $answer =~ ^digit=([0-9])\ probability=[01]\.[0-9]{4}\ model=mlp$ ]] ||
+      fail "predicts $answer"
+    right=$((right + (BASH_REMATCH[1] == labels[i])))
+  done
+  ((right >= 8)) || fail "$right of 10 digits$kind"
+done
+predict=(--model=mlp --load="$weights")
+"$mnist" "${predict[@]}" --predict="$scratch/0.png" --explain="$scratch/maps.png" >"$scratch/out"
+[[ $(grep -cE '^[0-9] +[0-9]+\.[0-9]{2} %$' "$scratch/out") == 3 ]] || fail "$(cat "$scratch/out")"
+[[ $(head -c 4 "$scratch/maps.png" | tail -c 3) == PNG ]] || fail "--explain writes no PNG"
+refused "--predict needs --load" --predict="$scratch/0.png"
+refused "--explain needs --predict" "${predict[@]}" --explain="$scratch/maps.png"
+refused "--save means nothing to --predict" "${predict[@]}" --predict="$scratch/0.png" --save=x
+refused "$scratch/no.png: No such file" "${predict[@]}" --predict="$scratch/no.png"
+refused "$weights: at byte 0: not a PNG file" "${predict[@]}" --predict="$weights"
+refused "$scratch/blank.png: there is no digit: the picture is of one grey level" \
+  "${predict[@]}" --predict="$scratch/blank.png"
+refused "/dev/null: not a regular file" "${predict[@]}" --predict="$scratch/0.png" \
+  --explain=/dev/null
+refused "does not fit the model" --model=cnn32 --load="$weights" --predict="$scratch/0.png"
+
 refused "bogus" --bogus=1
 refused "'epochs'" --epochs=many
 refused 'unexpected argument "train"' train
