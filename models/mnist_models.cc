@@ -1,6 +1,7 @@
 #include "models/mnist_models.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace wengert::mnist {
 absl::StatusOr<Model> MakeModel(std::string_view name, std::string_view activation,
@@ -24,9 +25,8 @@ absl::StatusOr<Model> MakeModel(std::string_view name, std::string_view activati
   }
   if (name == "cnn32_nopool") return Wrap(Cnn32(rng, false), {"cnn32_nopool", "adam", 32, 5});
   if (name == "mlp") return Wrap(Mlp(rng, function), {"mlp", "adam", 128, 10});
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown model \"", std::string(name),
-                   "\"; known: cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool, mlp"));
+  return absl::InvalidArgumentError(absl::StrCat("unknown model \"", std::string(name),
+                                                 "\"; known: ", absl::StrJoin(kClassifiers, ", ")));
 }
 
 }  // namespace wengert::mnist

@@ -101,8 +101,10 @@ struct Mlp {
   }
 };
 
-// cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool or mlp. `activation` (sigmoid, tanh, relu)
-// is for the mlp. Unknown names give InvalidArgument listing the known ones.
+inline constexpr const char* kClassifiers[] = {"cnn32_64_d128", "cnn32", "cnn32_64_64_d64",
+                                               "cnn32_nopool", "mlp"};
+// One of kClassifiers. `activation` (sigmoid, tanh, relu) is for the mlp. Unknown names give
+// InvalidArgument listing the known ones.
 absl::StatusOr<Model> MakeModel(std::string_view name, std::string_view activation,
                                 Generator& generator);
 
