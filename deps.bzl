@@ -21,6 +21,7 @@ def wengert_deps():
 
     # Its library is not linked: ops/kernels/simd_targets.cc says why.
     _maybe(pkg_config, "highway", headers_only = True, modules = {"hwy": "libhwy"})
+    _maybe(pkg_config, "libpng", modules = {"libpng": "libpng"})
     _maybe(pkg_config, "nlohmann_json", modules = {"json": "nlohmann_json"})
     _maybe(pkg_config, "zlib", modules = {"zlib": "zlib"})
     _maybe(system_library, "onednn", linkopts = ["-ldnnl"], target = "dnnl")

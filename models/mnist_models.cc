@@ -1,6 +1,7 @@
 #include "models/mnist_models.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace wengert::mnist {
 absl::StatusOr<Model> MakeModel(std::string_view name, std::string_view activation,
@@ -34,9 +35,8 @@ absl::StatusOr<Model> MakeModel(std::string_view name, std::string_view activati
                               .augment = {.shift = 2, .rotate = 10, .scale = 0.1}});
   }
   if (name == "mlp") return Wrap(Mlp(rng, function), {"mlp", "adam", 128, 10});
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown model \"", std::string(name),
-                   "\"; known: cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool, resnet, mlp"));
+  return absl::InvalidArgumentError(absl::StrCat("unknown model \"", std::string(name),
+                                                 "\"; known: ", absl::StrJoin(kClassifiers, ", ")));
 }
 
 }  // namespace wengert::mnist

@@ -138,8 +138,8 @@ struct ResNet {
 
   explicit ResNet(Generator& rng)
       : stem({.in = 1, .out = 32, .kernel = 5, .initializer = &nn::HeUniform}, rng),
-        block1(Body(PreActivation(32, 32, rng), PreActivation(32, 32, rng))),
-        block2(Body(PreActivation(32, 64, rng), PreActivation(64, 64, rng)),
+        block1(Body{PreActivation(32, 32, rng), PreActivation(32, 32, rng)}),
+        block2(Body{PreActivation(32, 64, rng), PreActivation(64, 64, rng)},
                nn::Conv2d({.in = 32, .out = 64, .kernel = 1, .use_bias = false}, rng)),
         norm({.size = 64, .momentum = 0.9}),
         fc({.in = 64, .out = 10}, rng) {}
@@ -154,8 +154,10 @@ struct ResNet {
   }
 };
 
-// cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool, resnet or mlp. `activation` (sigmoid, tanh,
-// relu) is for the mlp. Unknown names give InvalidArgument listing the known ones.
+inline constexpr const char* kClassifiers[] = {"cnn32_64_d128", "cnn32",  "cnn32_64_64_d64",
+                                               "cnn32_nopool",  "resnet", "mlp"};
+// One of kClassifiers. `activation` (sigmoid, tanh, relu) is for the mlp. Unknown names give
+// InvalidArgument listing the known ones.
 absl::StatusOr<Model> MakeModel(std::string_view name, std::string_view activation,
                                 Generator& generator);
 

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <utility>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
@@ -94,12 +93,11 @@ absl::Status ApplyFlags(Recipe& recipe) {
 
 }  // namespace
 
-absl::StatusOr<int> TrainAndTest(Model model, Generator& generator, const std::string& label,
-                                 absl::FunctionRef<Tensor(const Tensor& images)> arrange) {
+absl::StatusOr<int> Train(const Model& model, const Objective& objective, Generator& generator,
+                          absl::FunctionRef<Tensor(const Tensor& images)> arrange, Report report) {
   if (absl::Status status = CheckFlags(); !status.ok()) return status;
   const bool quiet = absl::GetFlag(FLAGS_quiet);
-  const uint64_t seed = absl::GetFlag(FLAGS_seed);
-  Recipe& recipe = model.recipe;
+  Recipe recipe = model.recipe;
   if (absl::Status status = ApplyFlags(recipe); !status.ok()) return status;
   const absl::StatusOr<RunSchedule> schedule = MakeSchedule(recipe.schedule);
   if (!schedule.ok()) return schedule.status();
@@ -117,7 +115,6 @@ absl::StatusOr<int> TrainAndTest(Model model, Generator& generator, const std::s
                 static_cast<long long>(data->training.examples()),
                 static_cast<long long>(recipe.batch_size), recipe.optimizer.c_str(), NumThreads());
   }
-  const Objective objective = Classification(model.forward);
   FitOptions options{.epochs = recipe.epochs,
                      .schedule = (*schedule)((*optimizer)->learning_rate(),
                                              recipe.epochs * data->training.batches()),
@@ -145,17 +142,28 @@ absl::StatusOr<int> TrainAndTest(Model model, Generator& generator, const std::s
   if (!std::isfinite(metrics.loss)) {
     return absl::InternalError(absl::StrCat("the test loss is ", metrics.loss));
   }
-  if (!quiet) {
-    const Tensor confusion = ConfusionMatrix(model.forward, data->test, 10);
-    std::printf("\n%s\nTest accuracy %.2f %%, loss %.4f, after %.1f s of training\n",
-                ConfusionMatrixText(confusion).c_str(), 100 * metrics.accuracy, metrics.loss,
-                result.seconds);
-  }
-  std::printf("test_accuracy=%.4f test_loss=%.4f epochs=%lld seconds=%.1f %s seed=%llu\n",
-              metrics.accuracy, metrics.loss, static_cast<long long>(result.epochs), result.seconds,
-              label.c_str(), static_cast<unsigned long long>(seed));
+  const absl::Status reported = report(data->test, metrics, result);
   if (!saved.ok()) return saved;
+  if (!reported.ok()) return reported;
   return result.interrupted ? kInterrupted : EXIT_SUCCESS;
+}
+
+absl::StatusOr<int> TrainAndTest(const Model& model, Generator& generator, const std::string& label,
+                                 absl::FunctionRef<Tensor(const Tensor& images)> arrange) {
+  const auto report = [&](const Loader& test, const Metrics& metrics, const FitResult& result) {
+    if (!absl::GetFlag(FLAGS_quiet)) {
+      const Tensor confusion = ConfusionMatrix(model.forward, test, 10);
+      std::printf("\n%s\nTest accuracy %.2f %%, loss %.4f, after %.1f s of training\n",
+                  ConfusionMatrixText(confusion).c_str(), 100 * metrics.accuracy, metrics.loss,
+                  result.seconds);
+    }
+    std::printf("test_accuracy=%.4f test_loss=%.4f epochs=%lld seconds=%.1f %s seed=%llu\n",
+                metrics.accuracy, metrics.loss, static_cast<long long>(result.epochs),
+                result.seconds, label.c_str(),
+                static_cast<unsigned long long>(absl::GetFlag(FLAGS_seed)));
+    return absl::OkStatus();
+  };
+  return Train(model, Classification(model.forward), generator, arrange, report);
 }
 
 }  // namespace wengert::mnist

@@ -25,7 +25,7 @@ absl::StatusOr<int> Run() {
   if (!model.ok()) return model.status();
   const std::string label =
       absl::StrCat("cell=", model->recipe.model, " input=", std::string(Name(reading)));
-  return mnist::TrainAndTest(*std::move(model), generator, label, [reading](const Tensor& images) {
+  return mnist::TrainAndTest(*model, generator, label, [reading](const Tensor& images) {
     return Sequences(images, reading);
   });
 }

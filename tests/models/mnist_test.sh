@@ -95,10 +95,55 @@ further=$("$mnist" "${short[@]}" --load="$weights" --save="$weights")
 loaded=$("$mnist" "${test_only[@]}" --load="$weights")
 [[ $(result "$loaded") == "$(result "$further")" ]] || fail "--load gives $loaded, not $further"
 
+# ---- Digits in pictures: small and light on dark, large and dark on light. ----
+read -ra labels <<<"$("${PICTURES:-tests/models/digit_pictures}" "$scratch")"
+for kind in "" _large; do
+  right=0
+  for i in {0..9}; do
+    answer=$("$mnist" --model=mlp --quiet --load="$weights" --predict="$scratch/$i$kind.png")
+    [[ $answer =~ ^digit=([0-9])\ probability=[01]\.[0-9]{4}\ model=mlp$ ]] ||
+      fail "predicts $answer"
+    right=$((right + (BASH_REMATCH[1] == labels[i])))
+  done
+  ((right >= 8)) || fail "$right of 10 digits$kind"
+done
+predict=(--model=mlp --load="$weights")
+"$mnist" "${predict[@]}" --predict="$scratch/0.png" --explain="$scratch/maps.png" >"$scratch/out"
+[[ $(grep -cE '^[0-9] +[0-9]+\.[0-9]{2} %$' "$scratch/out") == 3 ]] || fail "$(cat "$scratch/out")"
+[[ $(head -c 4 "$scratch/maps.png" | tail -c 3) == PNG ]] || fail "--explain writes no PNG"
+refused "--predict needs --load" --predict="$scratch/0.png"
+refused "--explain needs --predict" "${predict[@]}" --explain="$scratch/maps.png"
+refused "--save means nothing to --predict" "${predict[@]}" --predict="$scratch/0.png" --save=x
+refused "$scratch/no.png: No such file" "${predict[@]}" --predict="$scratch/no.png"
+refused "$weights: at byte 0: not a PNG file" "${predict[@]}" --predict="$weights"
+refused "$scratch/blank.png: there is no digit: the picture is of one grey level" \
+  "${predict[@]}" --predict="$scratch/blank.png"
+refused "/dev/null: not a regular file" "${predict[@]}" --predict="$scratch/0.png" \
+  --explain=/dev/null
+refused "does not fit the model" --model=cnn32 --load="$weights" --predict="$scratch/0.png"
+
+# ---- Models that draw: losses, a picture, and weights that are saved and loaded. ----
+for model in autoencoder vae; do
+  draw=(--data="$data" --model=$model --quiet --pictures="$scratch/$model.png")
+  answer=$("$mnist" "${draw[@]}" --epochs=1 --subset=1000 --save="$scratch/$model")
+  pattern='^test_loss=[0-9]+\.[0-9]{4} (reconstruction=[0-9.]+ kl=[0-9.]+ )?epochs=1 '
+  pattern+="seconds=[0-9.]+ model=$model seed=1\$"
+  [[ $answer =~ $pattern ]] || fail "not the line: $answer"
+  [[ $model == autoencoder || $answer == *" kl="* ]] || fail "no KL: $answer"
+  [[ $(head -c 4 "$scratch/$model.png" | tail -c 3) == PNG ]] || fail "--pictures writes no PNG"
+  loaded=$("$mnist" "${draw[@]}" --test_only --load="$scratch/$model")
+  [[ $(result "$loaded") == "$(result "$answer")" ]] || fail "--load gives $loaded, not $answer"
+done
+refused "--predict means nothing to --model=vae" --model=vae --predict="$scratch/0.png"
+refused "--recipe means nothing to --model=autoencoder" --model=autoencoder --recipe=fast
+refused "--pictures means nothing to --model=mlp" --model=mlp --pictures="$scratch/x.png"
+refused "/dev/null: not a regular file" --model=vae --pictures=/dev/null
+
 refused "bogus" --bogus=1
 refused "'epochs'" --epochs=many
 refused 'unexpected argument "train"' train
-refused 'unknown model "vgg"; known: cnn32_64_d128,' --model=vgg
+refused 'unknown model "vgg"; known: cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool, mlp, '\
+'autoencoder, vae' --model=vgg
 refused 'unknown optimizer "lion"; known: sgd, momentum, rmsprop, adam' --optimizer=lion
 refused 'unknown schedule "step"; known: constant, cosine, one_cycle' --schedule=step
 refused 'unknown recipe "slow"; known: fast' --recipe=slow

@@ -13,6 +13,7 @@
 #include "data/text.h"
 #include "gtest/gtest.h"
 #include "models/adding_problem.h"
+#include "models/mnist_autoencoders.h"
 #include "models/mnist_models.h"
 #include "models/recipe.h"
 #include "models/rows_models.h"
@@ -105,6 +106,20 @@ TEST_P(MnistThreadsTest, SameWeights) {
 INSTANTIATE_TEST_SUITE_P(Models, MnistThreadsTest,
                          testing::Values("cnn32_64_d128", "cnn32", "cnn32_64_64_d64",
                                          "cnn32_nopool", "resnet", "mlp"));
+
+class DrawingThreadsTest : public testing::TestWithParam<const char*> {};
+TEST_P(DrawingThreadsTest, SameWeights) {
+  const MnistSplit data = LoadMnistTrain().value();
+  const Batches batches{Loader(data.images, data.labels, kDigits)};
+  ExpectSameWeights([&](Generator& generator) {
+    const mnist::DrawingModel drawing = mnist::MakeDrawingModel(GetParam(), generator);
+    return Training{
+        .weights = drawing.model.weights,
+        .optimizer = mnist::MakeOptimizer("adam", drawing.model.parameters, 0).value(),
+        .loss = [drawing, batches](int64_t step) { return drawing.objective(batches[step]).loss; }};
+  });
+}
+INSTANTIATE_TEST_SUITE_P(Models, DrawingThreadsTest, testing::ValuesIn(mnist::kDrawingModels));
 
 class CellThreadsTest : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Cells, CellThreadsTest, testing::Values("rnn", "lstm", "gru"));
