@@ -9,7 +9,7 @@
 
 #include "data/loader.h"
 #include "data/mnist.h"
-#include "models/mnist_models.h"
+#include "models/digits/classifiers.h"
 
 namespace wengert {
 

@@ -7,10 +7,10 @@
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
 #include "models/command_line.h"
-#include "models/mnist_autoencoders.h"
-#include "models/mnist_models.h"
-#include "models/mnist_predict.h"
-#include "models/mnist_training.h"
+#include "models/digits/autoencoders.h"
+#include "models/digits/classifiers.h"
+#include "models/digits/predict.h"
+#include "models/digits/training.h"
 
 ABSL_FLAG(std::string, model, "cnn32_64_d128",
           "a classifier: cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool, resnet or mlp; or "

@@ -18,7 +18,7 @@
 #include "data/loader.h"
 #include "data/mnist.h"
 #include "models/command_line.h"
-#include "models/mnist_models.h"
+#include "models/digits/classifiers.h"
 #include "nn/gradient_accumulation.h"
 #include "nn/train/fit.h"
 

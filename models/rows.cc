@@ -1,9 +1,10 @@
 // Trains a recurrent classifier on MNIST, row by row or pixel by pixel, and tests it.
+#include "models/digits/rows.h"
+
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "models/command_line.h"
-#include "models/mnist_training.h"
-#include "models/rows_models.h"
+#include "models/digits/training.h"
 
 ABSL_FLAG(std::string, cell, "lstm", "rnn, lstm or gru");
 ABSL_FLAG(int64_t, hidden, 0, "units of the cell; 0: the model's");

@@ -9,7 +9,7 @@
 #include "benchmarks/mnist_step.h"
 #include "benchmarks/recurrent_step.h"
 #include "data/loader.h"
-#include "models/mnist_models.h"
+#include "models/digits/classifiers.h"
 #include "nn/layers.h"
 #include "nn/module.h"
 #include "nn/normalization.h"

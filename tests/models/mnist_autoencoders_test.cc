@@ -1,5 +1,3 @@
-#include "models/mnist_autoencoders.h"
-
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -8,6 +6,7 @@
 #include "data/loader.h"
 #include "data/mnist.h"
 #include "gtest/gtest.h"
+#include "models/digits/autoencoders.h"
 #include "models/pictures.h"
 #include "nn/optimizers.h"
 #include "nn/train/fit.h"

@@ -1,6 +1,4 @@
 // Pictures of digits: what becomes of them before they are read, and the heat maps after.
-#include "models/mnist_digit.h"
-
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -9,7 +7,8 @@
 #include "data/mnist.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "models/mnist_explain.h"
+#include "models/digits/digit.h"
+#include "models/digits/explain.h"
 #include "models/pictures.h"
 #include "ops/ops.h"
 #include "tests/tensor/thrown_message.h"

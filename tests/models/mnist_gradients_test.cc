@@ -8,7 +8,7 @@
 #include "data/loader.h"
 #include "data/mnist.h"
 #include "gtest/gtest.h"
-#include "models/mnist_models.h"
+#include "models/digits/classifiers.h"
 #include "ops/ops.h"
 
 namespace wengert {

@@ -1,5 +1,3 @@
-#include "models/rows_models.h"
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -7,6 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "models/digits/rows.h"
 #include "models/last_state.h"
 
 namespace wengert::rows {

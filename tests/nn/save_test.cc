@@ -7,7 +7,7 @@
 
 #include "data/formats/safetensors.h"
 #include "gtest/gtest.h"
-#include "models/mnist_models.h"
+#include "models/digits/classifiers.h"
 #include "nn/layers.h"
 #include "nn/sequential.h"
 #include "ops/ops.h"

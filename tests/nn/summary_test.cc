@@ -6,7 +6,7 @@
 
 #include "autograd/modes.h"
 #include "gtest/gtest.h"
-#include "models/mnist_models.h"
+#include "models/digits/classifiers.h"
 #include "nn/convolution.h"
 #include "nn/layers.h"
 #include "nn/sequential.h"

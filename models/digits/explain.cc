@@ -1,4 +1,4 @@
-#include "models/mnist_explain.h"
+#include "models/digits/explain.h"
 
 #include <iterator>
 #include <vector>

@@ -1,4 +1,4 @@
-#include "models/mnist_digit.h"
+#include "models/digits/digit.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "models/recipe.h"
+#include "models/digits/recipe.h"
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"

@@ -1,4 +1,4 @@
-#include "models/mnist_training.h"
+#include "models/digits/training.h"
 
 #include <cmath>
 #include <cstdio>
@@ -7,7 +7,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "models/command_line.h"
-#include "models/mnist_data.h"
+#include "models/digits/data.h"
 #include "nn/train/fit.h"
 #include "tensor/parallel.h"
 

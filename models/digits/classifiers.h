@@ -1,11 +1,11 @@
 // The MNIST models: images [N, 28, 28, 1] in [0, 1] to logits [N, 10].
-#ifndef WENGERT_MODELS_MNIST_MODELS_H_
-#define WENGERT_MODELS_MNIST_MODELS_H_
+#ifndef WENGERT_MODELS_DIGITS_CLASSIFIERS_H_
+#define WENGERT_MODELS_DIGITS_CLASSIFIERS_H_
 
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "models/recipe.h"
+#include "models/digits/recipe.h"
 #include "nn/branches.h"
 #include "nn/initializers.h"
 #include "nn/layers.h"
@@ -163,4 +163,4 @@ absl::StatusOr<Model> MakeModel(std::string_view name, std::string_view activati
 
 }  // namespace wengert::mnist
 
-#endif  // WENGERT_MODELS_MNIST_MODELS_H_
+#endif  // WENGERT_MODELS_DIGITS_CLASSIFIERS_H_

@@ -1,4 +1,4 @@
-#include "models/mnist_predict.h"
+#include "models/digits/predict.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -11,8 +11,8 @@
 #include "data/formats/file.h"
 #include "data/formats/png.h"
 #include "models/command_line.h"
-#include "models/mnist_digit.h"
-#include "models/mnist_explain.h"
+#include "models/digits/digit.h"
+#include "models/digits/explain.h"
 #include "ops/ops.h"
 
 ABSL_FLAG(std::string, predict, "",

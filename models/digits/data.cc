@@ -1,4 +1,4 @@
-#include "models/mnist_data.h"
+#include "models/digits/data.h"
 
 #include <string>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "models/mnist_autoencoders.h"
+#include "models/digits/autoencoders.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -12,7 +12,7 @@
 #include "data/formats/file.h"
 #include "data/formats/png.h"
 #include "models/command_line.h"
-#include "models/mnist_training.h"
+#include "models/digits/training.h"
 #include "models/pictures.h"
 
 ABSL_FLAG(std::string, pictures, "",

@@ -1,6 +1,6 @@
 // MNIST as flags want it: what every program that trains on it reads.
-#ifndef WENGERT_MODELS_MNIST_DATA_H_
-#define WENGERT_MODELS_MNIST_DATA_H_
+#ifndef WENGERT_MODELS_DIGITS_DATA_H_
+#define WENGERT_MODELS_DIGITS_DATA_H_
 
 #include <cstdint>
 #include <optional>
@@ -32,4 +32,4 @@ absl::StatusOr<Loaders> MakeLoaders(int64_t batch_size,
 
 }  // namespace wengert::mnist
 
-#endif  // WENGERT_MODELS_MNIST_DATA_H_
+#endif  // WENGERT_MODELS_DIGITS_DATA_H_

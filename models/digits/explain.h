@@ -1,6 +1,6 @@
 // Heat maps: which pixels of a digit speak for a class, by several methods.
-#ifndef WENGERT_MODELS_MNIST_EXPLAIN_H_
-#define WENGERT_MODELS_MNIST_EXPLAIN_H_
+#ifndef WENGERT_MODELS_DIGITS_EXPLAIN_H_
+#define WENGERT_MODELS_DIGITS_EXPLAIN_H_
 
 #include <cstdint>
 
@@ -26,4 +26,4 @@ Tensor HeatMaps(explain::Model model, const Tensor& image, int64_t digit, Genera
 
 }  // namespace wengert::mnist
 
-#endif  // WENGERT_MODELS_MNIST_EXPLAIN_H_
+#endif  // WENGERT_MODELS_DIGITS_EXPLAIN_H_

@@ -1,6 +1,6 @@
 // Trains a model on MNIST and tests it: what //models:mnist and //models:rows share, with flags.
-#ifndef WENGERT_MODELS_MNIST_TRAINING_H_
-#define WENGERT_MODELS_MNIST_TRAINING_H_
+#ifndef WENGERT_MODELS_DIGITS_TRAINING_H_
+#define WENGERT_MODELS_DIGITS_TRAINING_H_
 
 #include <string>
 
@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "autograd/modes.h"
 #include "data/loader.h"
-#include "models/recipe.h"
+#include "models/digits/recipe.h"
 #include "nn/train/fit.h"
 #include "tensor/tensor.h"
 
@@ -31,4 +31,4 @@ absl::StatusOr<int> TrainAndTest(const Model& model, Generator& generator, const
 
 }  // namespace wengert::mnist
 
-#endif  // WENGERT_MODELS_MNIST_TRAINING_H_
+#endif  // WENGERT_MODELS_DIGITS_TRAINING_H_

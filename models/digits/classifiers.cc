@@ -1,4 +1,4 @@
-#include "models/mnist_models.h"
+#include "models/digits/classifiers.h"
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"

@@ -1,12 +1,12 @@
 // Reads a digit from a picture with a trained classifier, and shows why: --predict and --explain.
-#ifndef WENGERT_MODELS_MNIST_PREDICT_H_
-#define WENGERT_MODELS_MNIST_PREDICT_H_
+#ifndef WENGERT_MODELS_DIGITS_PREDICT_H_
+#define WENGERT_MODELS_DIGITS_PREDICT_H_
 
 #include <string>
 
 #include "absl/flags/declare.h"
 #include "absl/status/statusor.h"
-#include "models/recipe.h"
+#include "models/digits/recipe.h"
 
 ABSL_DECLARE_FLAG(std::string, predict);  // a PNG file; empty: the program trains
 
@@ -19,4 +19,4 @@ absl::StatusOr<int> Predict(const Model& model);
 
 }  // namespace wengert::mnist
 
-#endif  // WENGERT_MODELS_MNIST_PREDICT_H_
+#endif  // WENGERT_MODELS_DIGITS_PREDICT_H_

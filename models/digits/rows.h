@@ -1,12 +1,12 @@
 // Classifiers that read a digit as a sequence: row by row, or pixel by pixel.
-#ifndef WENGERT_MODELS_ROWS_MODELS_H_
-#define WENGERT_MODELS_ROWS_MODELS_H_
+#ifndef WENGERT_MODELS_DIGITS_ROWS_H_
+#define WENGERT_MODELS_DIGITS_ROWS_H_
 
 #include <cstdint>
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "models/recipe.h"
+#include "models/digits/recipe.h"
 #include "tensor/tensor.h"
 
 namespace wengert::rows {
@@ -29,4 +29,4 @@ absl::StatusOr<mnist::Model> MakeModel(std::string_view cell, Reading reading, i
 
 }  // namespace wengert::rows
 
-#endif  // WENGERT_MODELS_ROWS_MODELS_H_
+#endif  // WENGERT_MODELS_DIGITS_ROWS_H_

@@ -1,14 +1,14 @@
 // Models that draw digits: an autoencoder and a variational autoencoder. Images are floats
 // [N, 28, 28, 1] in [0, 1]; a pixel is the probability of ink.
-#ifndef WENGERT_MODELS_MNIST_AUTOENCODERS_H_
-#define WENGERT_MODELS_MNIST_AUTOENCODERS_H_
+#ifndef WENGERT_MODELS_DIGITS_AUTOENCODERS_H_
+#define WENGERT_MODELS_DIGITS_AUTOENCODERS_H_
 
 #include <cstdint>
 #include <functional>
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "models/recipe.h"
+#include "models/digits/recipe.h"
 #include "nn/layers.h"
 #include "nn/train/fit.h"
 
@@ -100,4 +100,4 @@ absl::StatusOr<int> TrainDrawingModel(std::string_view name, Generator& generato
 
 }  // namespace wengert::mnist
 
-#endif  // WENGERT_MODELS_MNIST_AUTOENCODERS_H_
+#endif  // WENGERT_MODELS_DIGITS_AUTOENCODERS_H_

@@ -1,6 +1,6 @@
 // A classifier of MNIST's digits with how it is trained unless flags say otherwise.
-#ifndef WENGERT_MODELS_RECIPE_H_
-#define WENGERT_MODELS_RECIPE_H_
+#ifndef WENGERT_MODELS_DIGITS_RECIPE_H_
+#define WENGERT_MODELS_DIGITS_RECIPE_H_
 
 #include <algorithm>
 #include <cstdint>
@@ -69,4 +69,4 @@ absl::StatusOr<RunSchedule> MakeSchedule(std::string_view name);
 
 }  // namespace wengert::mnist
 
-#endif  // WENGERT_MODELS_RECIPE_H_
+#endif  // WENGERT_MODELS_DIGITS_RECIPE_H_

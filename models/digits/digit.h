@@ -1,6 +1,6 @@
 // A picture of a digit as MNIST's images are made.
-#ifndef WENGERT_MODELS_MNIST_DIGIT_H_
-#define WENGERT_MODELS_MNIST_DIGIT_H_
+#ifndef WENGERT_MODELS_DIGITS_DIGIT_H_
+#define WENGERT_MODELS_DIGITS_DIGIT_H_
 
 #include "absl/status/statusor.h"
 #include "tensor/tensor.h"
@@ -20,4 +20,4 @@ absl::StatusOr<Tensor> DigitFromPicture(const Tensor& pixels);
 
 }  // namespace wengert::mnist
 
-#endif  // WENGERT_MODELS_MNIST_DIGIT_H_
+#endif  // WENGERT_MODELS_DIGITS_DIGIT_H_

@@ -1,4 +1,4 @@
-#include "models/rows_models.h"
+#include "models/digits/rows.h"
 
 #include <string>
 #include <utility>
