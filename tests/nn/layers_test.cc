@@ -275,7 +275,7 @@ TEST(LayerErrorsTest, NameTheCallersLineAndTheLayer) {
   ExpectHas(text, "(" + Here(__LINE__ - 3) + ", reading net/conv1/weight)");
   text = ThrownMessage([&] { model.fc(Tensor::Ones({2, 15})); });
   ExpectHas(text, "[matmul] inner dimensions differ: [2,15] x [16,3]");
-  ExpectHas(text, "(" + Here(__LINE__ - 2) + ", reading net/fc/weight)");
+  ExpectHas(text, "(" + Here(__LINE__ - 2) + ", in dense, reading net/fc/weight)");
   text = ThrownMessage([&] { nn::MaxPool2d()(Tensor::Ones({4, 4})); });
   ExpectHas(text, Here(__LINE__ - 1));
   text = ThrownMessage([&] { nn::AvgPool2d{{.window = 9}}(Tensor::Ones({1, 4, 4, 1})); });
@@ -285,7 +285,7 @@ TEST(LayerErrorsTest, NameTheCallersLineAndTheLayer) {
   nn::Sequential chain(nn::Dense({.in = 3, .out = 2}, rng), nn::Dense({.in = 3, .out = 2}, rng));
   NamedParameters(chain);
   text = ThrownMessage([&] { chain(Tensor::Ones({1, 3})); });
-  ExpectHas(text, "(" + Here(__LINE__ - 1) + ", reading 1/weight)");
+  ExpectHas(text, "(" + Here(__LINE__ - 1) + ", in sequential > dense, reading 1/weight)");
 }
 
 TEST(LayerErrorsTest, RefuseBadOptions) {

@@ -160,11 +160,12 @@ void ExpectHas(const std::string& text, const std::string& part) {
   EXPECT_NE(text.find(part), std::string::npos) << "\"" << text << "\" lacks \"" << part << "\"";
 }
 // What the statement throws says `part`, names this line and the layer.
-#define EXPECT_REFUSED(statement, part)                                                    \
-  do {                                                                                     \
-    const std::string text = ThrownMessage([&] { (void)(statement); });                    \
-    ExpectHas(text, part);                                                                 \
-    ExpectHas(text, absl::StrCat("(", __FILE__, ":", __LINE__, ", reading net/cells/0/")); \
+#define EXPECT_REFUSED(statement, part)                                 \
+  do {                                                                  \
+    const std::string text = ThrownMessage([&] { (void)(statement); }); \
+    ExpectHas(text, part);                                              \
+    ExpectHas(text, absl::StrCat("(", __FILE__, ":", __LINE__, ", "));  \
+    ExpectHas(text, "reading net/cells/0/");                            \
   } while (false)
 
 TEST(RecurrentErrorsTest, NameShapesTheLineAndTheLayer) {
