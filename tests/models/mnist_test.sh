@@ -142,7 +142,7 @@ refused "/dev/null: not a regular file" --model=vae --pictures=/dev/null
 refused "bogus" --bogus=1
 refused "'epochs'" --epochs=many
 refused 'unexpected argument "train"' train
-refused 'unknown model "vgg"; known: cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool, mlp, '\
+refused 'unknown model "vgg"; known: cnn32_64_d128, cnn32, cnn32_64_64_d64, cnn32_nopool, resnet, mlp, '\
 'autoencoder, vae' --model=vgg
 refused 'unknown optimizer "lion"; known: sgd, momentum, rmsprop, adam' --optimizer=lion
 refused 'unknown schedule "step"; known: constant, cosine, one_cycle' --schedule=step
