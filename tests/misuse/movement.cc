@@ -40,7 +40,8 @@ const std::vector<Misuse>& MovementRows() {
       OP_MISUSE("ChunkThatDoesNotDivide", Chunk<4>(Reals({2, 6}), -1), "[chunk]",
                 "axis -1 of [2,6]", "4 equal parts"),
       OP_MISUSE("SqueezeOfAnAxisNotOne", Squeeze(Grid(), 1), "[squeeze]", "axis 1", "[2,3,4]"),
-      OP_MISUSE("UnsqueezeFarBeyondRank", Unsqueeze(Reals({3}), 4), "[unsqueeze]", "axis 4", "rank 2"),
+      OP_MISUSE("UnsqueezeFarBeyondRank", Unsqueeze(Reals({3}), 4), "[unsqueeze]", "axis 4",
+                "rank 2"),
       OP_MISUSE("UnsqueezeOfRankEight", Unsqueeze(Reals({1, 1, 1, 1, 1, 1, 1, 1}), 0),  //
                 "[unsqueeze]", "[1,1,1,1,1,1,1,1]", "maximum"),
       OP_MISUSE("FlipTwice", Flip(Grid(), {0, -3}), "[flip]", "twice"),
