@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
+#include <system_error>
 
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
@@ -102,6 +104,12 @@ int Main(int argc, char** argv, std::string_view name, std::string_view usage,
   absl::SetFlagsUsageConfig(config);
   std::vector<char*> arguments = absl::ParseCommandLine(argc, argv);
   arguments.erase(arguments.begin());  // the program
+  // `bazel run` starts programs in a folder of its own: paths are meant from where the user is.
+  if (const char* folder = std::getenv("BUILD_WORKING_DIRECTORY")) {
+    std::error_code error;
+    std::filesystem::current_path(folder, error);
+    if (error) return fail(absl::StrCat(folder, ": ", error.message()));
+  }
   try {
     const InterruptScope interrupt;  // before there are threads
     if (absl::Status status = CheckFlags(); !status.ok()) {

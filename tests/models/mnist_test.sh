@@ -89,6 +89,10 @@ loaded=$("$mnist" "${test_only[@]}" --load="$weights")
 [[ $(result "$loaded") == "$(result "$saved")" ]] || fail "--load gives $loaded, not $saved"
 [[ $loaded == *" epochs=0 "* ]] || fail "--test_only trains: $loaded"
 cp "$weights" "$scratch/before"
+# `bazel run` says where paths are meant from.
+BUILD_WORKING_DIRECTORY=$scratch "$mnist" "${short[@]}" --data="$(cd "$data" && pwd)" --save=here \
+  >"$scratch/out"
+cmp "$scratch/here" "$weights" || fail "--save=here is not what --save=PATH is"
 further=$("$mnist" "${short[@]}" --load="$weights" --save="$weights")
 [[ ${further%% *} > "${saved%% *}" ]] || fail "--load then training: $further after $saved"
 ! cmp -s "$scratch/before" "$weights" || fail "--save over --load's file"
