@@ -13,8 +13,8 @@ namespace wengert {
 namespace {
 
 // Stands for an input that is never given: the graph is recorded, not computed.
-struct PlaceholderOp : Op<PlaceholderOp> {
-  static constexpr std::string_view kName = "placeholder";
+struct SummaryInputOp : Op<SummaryInputOp> {
+  static constexpr std::string_view kName = "summary_input";
   static constexpr bool kDifferentiable = false;
   Spec spec;
   Spec Infer(VariableSpan) const { return spec; }
@@ -74,9 +74,9 @@ ModelSummary SummarizeGraph(absl::FunctionRef<Variable(const Variable&)> forward
                             const Shape& input, DType dtype) {
   const EagerGuard lazy(false);
   const NoGradGuard no_grad;
-  PlaceholderOp placeholder;
-  placeholder.spec = {input, dtype};
-  const Variable x = Apply(placeholder, {});
+  SummaryInputOp stand_in;
+  stand_in.spec = {input, dtype};
+  const Variable x = Apply(stand_in, {});
   const Variable y = forward(x);
   if (!y.defined() || y.node()->leaf()) return {};  // nothing is computed
 

@@ -1,4 +1,4 @@
-// A classifier of MNIST's digits with how it is trained unless flags say otherwise.
+// A model of MNIST's digits with how it is trained unless flags say otherwise.
 #ifndef WENGERT_MODELS_DIGITS_RECIPE_H_
 #define WENGERT_MODELS_DIGITS_RECIPE_H_
 
@@ -31,11 +31,10 @@ struct Recipe {
   // Of kernels and matrices, but not of biases and the like: see ParameterGroup.
   double l2 = 0, weight_decay = 0;
   AugmentOptions augment = {};  // of the training images
-  int64_t patience = 0;         // see FitOptions; only where images are held out for validation
 };
 struct Model {
   Recipe recipe;
-  std::function<Variable(const Variable&)> forward;  // images to logits [N, 10]
+  std::function<Variable(const Variable&)> forward;  // images to logits: of classes, of pixels
   std::vector<Parameter> parameters;
   std::vector<NamedParameter> weights;  // the same, to save and load
   ModelSummary summary;                 // for one batch

@@ -26,15 +26,13 @@ ABSL_FLAG(std::string, augment, "",
           "\"none\"; empty: the model's");
 ABSL_FLAG(int64_t, patience, 0,
           "with --validation=held_out, stop after so many epochs without a lower loss there, and "
-          "keep the best epoch's weights; 0: the model's");
+          "keep the best epoch's weights; 0: never");
 ABSL_FLAG(bool, test_only, false, "do not train: test the weights of --load");
 
 namespace wengert::mnist {
 namespace {
 
 constexpr double kModels = -1;  // of a flag where 0 is a choice: what the model's recipe says
-
-bool HoldsOut() { return absl::GetFlag(FLAGS_validation) == "held_out"; }
 
 absl::Status CheckFlags() {
   absl::Status status = CheckNotNegative(
@@ -50,7 +48,7 @@ absl::Status CheckFlags() {
           absl::StrCat("--", name, "=", value, " is neither 0 or above nor -1"));
     }
   }
-  if (absl::GetFlag(FLAGS_patience) > 0 && !HoldsOut()) {
+  if (absl::GetFlag(FLAGS_patience) > 0 && absl::GetFlag(FLAGS_validation) != "held_out") {
     return absl::InvalidArgumentError("--patience needs --validation=held_out");
   }
   if (absl::GetFlag(FLAGS_test_only) && absl::GetFlag(FLAGS_load).empty()) {
@@ -86,7 +84,6 @@ absl::Status ApplyFlags(Recipe& recipe) {
     if (!augment.ok()) return augment.status();
     recipe.augment = *augment;
   }
-  if (const int64_t n = absl::GetFlag(FLAGS_patience)) recipe.patience = n;
   if (absl::GetFlag(FLAGS_test_only)) recipe.epochs = 0;
   return absl::OkStatus();
 }
@@ -123,10 +120,8 @@ absl::StatusOr<int> Train(const Model& model, const Objective& objective, Genera
   if (data->validation) {
     options.validate = [&] { return EvaluateObjective(objective, *data->validation); };
   }
-  if (HoldsOut()) {
-    options.keep_best = recipe.patience > 0;
-    options.patience = recipe.patience;
-  }
+  options.patience = absl::GetFlag(FLAGS_patience);
+  options.keep_best = options.patience > 0;
   const FitResult result = Fit(objective, **optimizer, data->training, generator, options);
   if (result.stopped_early && !quiet) {
     std::printf("Stopped early, with the weights of epoch %lld\n",
