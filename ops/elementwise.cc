@@ -50,9 +50,9 @@ Variable SquaredLength(const Operand& a, const Operand& b) {
 
 // ---- Forward ----
 
-template <int row, int arity>
+template <Row row, int arity>
 void Forward(const Node& node, TensorSpan in, absl::Span<Tensor> out) {
-  RunElementwise<arity>(static_cast<Row>(row), node.attributes_as<Attributes>(), in, out[0]);
+  RunElementwise<arity>(row, node.attributes_as<Attributes>(), in, out[0]);
 }
 
 // ---- Gradients: one function per row, from the rows' gradient columns ----
@@ -174,8 +174,8 @@ constexpr decltype(OpTable::match) MatcherOf(Row row) {
   return ends_block ? &internal::MatchBlock : nullptr;
 }
 
-constexpr OpTable MakeTable(std::string_view name, Row row, decltype(OpTable::forward) forward,
-                            decltype(OpTable::vjp) vjp, Uses uses,
+template <Row row, int arity>
+constexpr OpTable MakeTable(std::string_view name, decltype(OpTable::vjp) vjp, Uses uses,
                             decltype(OpTable::match) match = nullptr) {
   return {.name = name,
           .uses = uses,
@@ -183,7 +183,7 @@ constexpr OpTable MakeTable(std::string_view name, Row row, decltype(OpTable::fo
           .donates = false,
           .grouping = Grouping::kRow,
           .row = static_cast<int>(row),
-          .forward = forward,
+          .forward = &Forward<row, arity>,
           .vjp = vjp,
           .run_group = &RunElementGroup,
           .match = match,
@@ -193,26 +193,19 @@ constexpr OpTable MakeTable(std::string_view name, Row row, decltype(OpTable::fo
           }};
 }
 
-#define UNARY(op, Function, types, value, gradient, reads, ...)                         \
-  constexpr OpTable k##Function##Table[] = {                                            \
-      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 1>, \
-                &Function##Vjp, MakeUses({reads, kNone}, kNone), MatcherOf(Row::k##Function))};
-#define BINARY(op, Function, types, value, gradient_a, reads_a, gradient_b, reads_b, ...)          \
-  constexpr OpTable k##Function##Table[] = {                                                       \
-      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 2>,            \
-                &Function##Vjp, MakeUses({reads_a, reads_b}, kNone), MatcherOf(Row::k##Function)), \
-      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 2>,            \
-                &Function##Vjp, MakeUses({reads_a, reads_b}, kA)),                                 \
-      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 2>,            \
-                &Function##Vjp, MakeUses({reads_a, reads_b}, kB))};
-#define COMPARISON(op, Function, ...)                                                            \
-  constexpr OpTable k##Function##Table[] = {                                                     \
-      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 2>, nullptr, \
-                {}),                                                                             \
-      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 2>, nullptr, \
-                {}),                                                                             \
-      MakeTable(#op, Row::k##Function, &Forward<static_cast<int>(Row::k##Function), 2>, nullptr, \
-                {})};
+#define UNARY(op, Function, types, value, gradient, reads, ...)             \
+  constexpr OpTable k##Function##Table[] = {MakeTable<Row::k##Function, 1>( \
+      #op, &Function##Vjp, MakeUses({reads, kNone}, kNone), MatcherOf(Row::k##Function))};
+#define BINARY(op, Function, types, value, gradient_a, reads_a, gradient_b, reads_b, ...)      \
+  constexpr OpTable k##Function##Table[] = {                                                   \
+      MakeTable<Row::k##Function, 2>(#op, &Function##Vjp, MakeUses({reads_a, reads_b}, kNone), \
+                                     MatcherOf(Row::k##Function)),                             \
+      MakeTable<Row::k##Function, 2>(#op, &Function##Vjp, MakeUses({reads_a, reads_b}, kA)),   \
+      MakeTable<Row::k##Function, 2>(#op, &Function##Vjp, MakeUses({reads_a, reads_b}, kB))};
+#define COMPARISON(op, Function, ...)                                                         \
+  constexpr OpTable k##Function##Table[] = {MakeTable<Row::k##Function, 2>(#op, nullptr, {}), \
+                                            MakeTable<Row::k##Function, 2>(#op, nullptr, {}), \
+                                            MakeTable<Row::k##Function, 2>(#op, nullptr, {})};
 #define UNARY_WITH_NUMBERS UNARY
 #include "ops/kernels/elementwise_rows.inc"
 #undef UNARY
@@ -224,16 +217,14 @@ constexpr OpTable MakeTable(std::string_view name, Row row, decltype(OpTable::fo
 constexpr OpTable MakeMulAddTable(unsigned numbers) {
   Uses uses;
   if (!(numbers & (kA | kB))) uses.inputs = 0b11;
-  return MakeTable("mul_add", Row::kMulAdd, &Forward<static_cast<int>(Row::kMulAdd), 3>, &MulAddVjp,
-                   uses);
+  return MakeTable<Row::kMulAdd, 3>("mul_add", &MulAddVjp, uses);
 }
 // By which operands are numbers.
 constexpr OpTable kMulAddTable[] = {MakeMulAddTable(0), MakeMulAddTable(1), MakeMulAddTable(2),
                                     MakeMulAddTable(3), MakeMulAddTable(4), MakeMulAddTable(5),
                                     MakeMulAddTable(6)};
 
-constexpr OpTable kWhereTable = MakeTable(
-    "where", Row::kWhere, &Forward<static_cast<int>(Row::kWhere), 3>, &WhereVjp, Uses::Input(0));
+constexpr OpTable kWhereTable = MakeTable<Row::kWhere, 3>("where", &WhereVjp, Uses::Input(0));
 
 // ---- Recording ----
 
